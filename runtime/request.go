@@ -1,0 +1,105 @@
+// Package runtime plans and carries out the launch of a container.
+//
+// [Request] (what is asked for), [Facts] (what the host is like) and [Root] (what the
+// image is) are plain data; New makes a [Plan] of them without touching anything.
+// Launch and Enter carry a plan out.
+package runtime
+
+import "coracle/bind"
+
+// An Action is one of the ways to start something in a container.
+type Action string
+
+// The actions, named as the commands that ask for them.
+const (
+	Exec  Action = "exec"
+	Run   Action = "run"
+	Shell Action = "shell"
+	Test  Action = "test"
+)
+
+// A Request is what the user asks for: flags, environment keys and configuration resolved
+// to plain data. The zero value of every field means "not asked for".
+type Request struct {
+	Program string // the name we go by: "coracle", "apptainer" or "singularity"
+	Action  Action
+	Image   string   // the image as the user named it
+	Args    []string // Exec: command and arguments. Run, Test: arguments. Shell: unused
+	Cwd     string   // the caller's working directory, absolute, as $PWD names it when $PWD is right
+	Env     []string // the caller's whole environment, "K=V"
+
+	Binds    []bind.Spec // --bind, --mount and their environment keys, in order
+	Home     bind.Spec   // --home; zero: the user's own
+	NoHome   bool
+	NoMount  []string // names and absolute paths of --no-mount
+	Workdir  string   // absolute; "" none
+	Scratch  []string // targets of --scratch
+	Pwd      string   // --cwd, --pwd: the directory to start in
+	Contain  bool     // minimal /dev, empty home and temporary directories
+	Underlay bool     // never overlayfs for missing mount points
+	Compat   bool     // already spread over the other fields; kept for the record
+
+	PID      bool // own pid namespace
+	NoInit   bool // the payload itself is PID 1
+	IPC      bool
+	UTS      bool
+	Hostname string // implies UTS
+	Net      bool
+	Network  string // "none" is what an ordinary user can have; "" with Net means none
+
+	CleanEnv bool
+	NoEnv    []string // names of --no-env
+	SetEnv   []string // "K=V" of --env-file, then of --env: later ones win
+	NoEval   bool
+	App      string
+	ShellBin string // shell only: --shell
+	NoUmask  bool
+
+	DryRun  bool
+	Quiet   bool // no warnings
+	Verbose int
+}
+
+// A RootKind says how an image becomes a root directory.
+type RootKind string
+
+// The kinds of root.
+const (
+	Squashfs RootKind = "squashfs"  // a squashfs file system inside a file, served by an image server
+	Sandbox  RootKind = "directory" // a directory that is bound
+)
+
+// A Root is the image: where its file system is and how to look into it.
+type Root struct {
+	Kind   RootKind
+	Path   string // absolute path of the file or directory, symlinks resolved
+	Offset int64  // Squashfs: where the file system starts in the file, in bytes
+	Size   int64  // Squashfs: how long it is, in bytes
+	Arch   string // GOARCH name that the image says it is for; "" unknown
+	Detail string // for people: "squashfs zstd, 37 019 files"
+
+	Device, Inode uint64    // Squashfs: identity of the file that was looked at
+	Length        int64     // Squashfs: length of the whole file, in bytes
+	ModTime       int64     // Squashfs: its modification time, in ns since 1970
+	Tree          bind.Tree `json:"-"`
+}
+
+// Facts are what the planner knows of the host and of the caller. Package probe reads them.
+type Facts struct {
+	UID, GID  int
+	Groups    []int
+	User      string // login name; "" when the user database has none
+	Gecos     string
+	HomeDir   string // the user database's home, or $HOME where that says so; "" none
+	LoginSh   string
+	GroupName string         // of GID; "" unknown
+	GroupTags map[int]string // names of Groups, as far as known
+
+	Host    bind.Tree `json:"-"` // the host's tree
+	Arch    string    // GOARCH name of this machine
+	Release string    // kernel release, uname -r
+	Fuse    error     `json:"-"` // nil: /dev/fuse can be opened; else why not
+	UserNS  error     `json:"-"` // nil: user namespaces look permitted; else which switch forbids them
+	Overlay bool      // overlayfs can be expected in user namespaces
+	Umask   int
+}
