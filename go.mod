@@ -2,6 +2,10 @@ module coracle
 
 go 1.26
 
+toolchain go1.26.8
+
+ignore ./bin
+
 require (
 	github.com/alecthomas/kong v1.17.0
 	github.com/klauspost/compress v1.20.3
