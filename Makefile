@@ -36,7 +36,7 @@ install: build ## into PREFIX=/usr/local (DESTDIR=)
 .PHONY: demo
 demo: build tools ## assemble an image from Debian packages and run commands in it
 	@$(NEED) build fixtures
-	$(GO) run -buildvcs=false ./e2e/fixtures -out $(FIXTURES) demo
+	$(GO) run -buildvcs=false -trimpath ./e2e/fixtures -out $(FIXTURES) demo
 	$(GO) build -buildvcs=false -o bin/asuser ./e2e/asuser
 	bin/asuser -stage bin/coracle -stage $(FIXTURES)/debian-zstd.sif -- sh -euc ' \
 	  set -x; id -un; \
@@ -69,7 +69,7 @@ e2e: build fixtures ## end-to-end tests, as an ordinary user (RUN=regexp)
 .PHONY: fixtures
 fixtures: tools ## the images that the end-to-end tests run
 	@$(NEED) build fixtures
-	$(GO) run -buildvcs=false ./e2e/fixtures -out $(FIXTURES) test
+	$(GO) run -buildvcs=false -trimpath ./e2e/fixtures -out $(FIXTURES) test
 
 .PHONY: tools
 tools: bin/staticcheck bin/siftool
@@ -91,7 +91,7 @@ fuzz: ## a burst of every fuzz target (FUZZTIME=10, seconds each)
 .PHONY: bench
 bench: build tools ## side by side with bubblewrap, charliecloud and squashfuse (BENCH=launch)
 	@$(NEED) build fixtures bench
-	$(GO) run -buildvcs=false ./e2e/fixtures -out $(FIXTURES) bench
+	$(GO) run -buildvcs=false -trimpath ./e2e/fixtures -out $(FIXTURES) bench
 	$(GO) build -buildvcs=false -o bin/asuser ./e2e/asuser
 	@for b in $(or $(BENCH),$(notdir $(wildcard bench/*))); do \
 	  $(GO) build -buildvcs=false -o bin/bench-$$b ./bench/$$b; \
