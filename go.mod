@@ -2,6 +2,10 @@ module coracle
 
 go 1.26.0
 
+toolchain go1.26.8
+
+ignore ./bin
+
 require (
 	github.com/klauspost/compress v1.20.3
 	github.com/pierrec/lz4/v4 v4.1.33
