@@ -1,6 +1,6 @@
 module coracle
 
-go 1.26
+go 1.26.0
 
 toolchain go1.26.8
 
@@ -16,3 +16,5 @@ require (
 	golang.org/x/sys v0.49.0
 	mvdan.cc/sh/v3 v3.14.1
 )
+
+require golang.org/x/tools v0.38.0 // indirect
