@@ -81,7 +81,7 @@ func start(cmd *exec.Cmd) (*terminal, error) {
 	defer slave.Close()
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	cmd.Env = append(cmd.Env, "TERM=dumb", "PS1=")
+	cmd.Env = append(cmd.Env, "TERM=dumb", "PS1=% ")
 	if err := cmd.Start(); err != nil {
 		master.Close()
 		return nil, err
