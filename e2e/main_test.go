@@ -123,9 +123,9 @@ func runHere(m *testing.M) int {
 			return 1
 		}
 	}
-	before := files()
+	before, others := files(), processes()
 	status := m.Run()
-	for _, l := range remains(before) {
+	for _, l := range remains(before, others) {
 		fmt.Fprintln(os.Stderr, "e2e: left behind:", l)
 		status = 1
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -89,13 +90,15 @@ func files() map[string]bool {
 	return found
 }
 
-// remains waits until no process, mount, socket or new file is left, and returns what
-// is still there when patience ends.
-func remains(before map[string]bool) (left []string) {
+// remains waits until no process, mount, socket or file is left but those that were
+// there before, and returns what is still there when patience ends.
+func remains(before map[string]bool, others []process) (left []string) {
 	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		left = mounts()
 		for _, p := range processes() {
-			left = append(left, p.String())
+			if !slices.Contains(others, p) {
+				left = append(left, p.String())
+			}
 		}
 		for f := range files() {
 			if !before[f] {
