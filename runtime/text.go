@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"strings"
@@ -12,7 +13,8 @@ import (
 
 // WriteText prints the plan for people, one step a line: what, from where to where, and why.
 func (p *Plan) WriteText(w io.Writer) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	var table bytes.Buffer
+	t := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
 	row := func(what, how, attr, why string) {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", what, how, attr, why)
 	}
@@ -49,7 +51,13 @@ func (p *Plan) WriteText(w io.Writer) error {
 	for _, warning := range p.Warnings {
 		row("warning", warning, "", "")
 	}
-	return t.Flush()
+	t.Flush() // a buffer takes everything
+	for line := range strings.Lines(table.String()) {
+		if _, err := io.WriteString(w, strings.TrimRight(line, " \n")+"\n"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func opRow(op bind.Op) (what, how, attr, why string) {

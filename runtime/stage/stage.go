@@ -5,7 +5,6 @@
 package stage
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -36,7 +35,7 @@ func File(h *userns.Header, document any) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	doc, err := json.Marshal(document)
+	doc, err := marshal(document)
 	if err != nil {
 		return -1, fmt.Errorf("encode the plan: %w", err)
 	}
@@ -76,7 +75,7 @@ func Read(fd int, document any) error {
 	if err != nil {
 		return fmt.Errorf("read the plan: %w", err)
 	}
-	if err := json.Unmarshal(doc, document); err != nil {
+	if err := unmarshal(doc, document); err != nil {
 		return fmt.Errorf("read the plan: %w", err)
 	}
 	return nil
