@@ -7,6 +7,7 @@ toolchain go1.26.8
 ignore ./bin
 
 require (
+	github.com/rogpeppe/go-internal v1.16.0
 	github.com/sylabs/sif/v2 v2.24.2
 	golang.org/x/sys v0.49.0
 	mvdan.cc/sh/v3 v3.14.1
@@ -15,6 +16,6 @@ require (
 require (
 	github.com/google/go-containerregistry v0.22.1 // indirect
 	github.com/google/uuid v1.6.0 // indirect
-	github.com/rogpeppe/go-internal v1.16.0 // indirect
 	golang.org/x/term v0.45.0 // indirect
+	golang.org/x/tools v0.49.0 // indirect
 )
