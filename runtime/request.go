@@ -102,4 +102,5 @@ type Facts struct {
 	UserNS  error     `json:"-"` // nil: user namespaces look permitted; else which switch forbids them
 	Overlay bool      // overlayfs can be expected in user namespaces
 	Umask   int
+	TTY     string // the terminal of standard input, output or error, as the host names it: /dev/pts/3; "" none
 }
