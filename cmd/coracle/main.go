@@ -5,11 +5,20 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	goruntime "runtime"
 
+	"coracle/runtime"
 	"coracle/runtime/probe"
 )
 
+// A launch must end on the thread that it began on: the parent-death signal and the
+// process's attributes belong to it.
+func init() { goruntime.LockOSThread() }
+
 func main() {
+	if isStage, err := runtime.RunStage(); isStage {
+		os.Exit(stageFailed(err))
+	}
 	if probe.IsTrial(os.Args) {
 		if probe.RunTrial() != nil {
 			os.Exit(statusRuntime)

@@ -8,6 +8,7 @@ package probe
 import (
 	"os"
 	goruntime "runtime"
+	"strconv"
 	"strings"
 
 	"coracle/runtime"
@@ -22,6 +23,7 @@ type Caller struct {
 	Umask    int    // permission bits that new files do not get
 	Release  string // uname -r
 	Arch     string // GOARCH name
+	TTY      string // path of the terminal that is standard input, output or error; "" none
 	Env      []string
 }
 
@@ -32,6 +34,7 @@ func Self(env []string) Caller {
 	c.Groups, _ = os.Getgroups()
 	c.Umask = unix.Umask(0o077)
 	unix.Umask(c.Umask)
+	c.TTY = terminal()
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {
 		c.Release = unix.ByteSliceToString(u.Release[:])
@@ -39,12 +42,25 @@ func Self(env []string) Caller {
 	return c
 }
 
+// terminal returns the path of the first of standard input, output and error that is a terminal.
+func terminal() string {
+	for fd := range 3 {
+		if _, err := unix.IoctlGetTermios(fd, unix.TCGETS); err != nil {
+			continue
+		}
+		if p, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd)); err == nil && strings.HasPrefix(p, "/dev/") {
+			return p
+		}
+	}
+	return ""
+}
+
 // Facts reads what a launch needs to know, in a few system calls. root is the directory
 // that the host's files are read under, "" for the host itself. The caller fills in Host.
 func Facts(root string, c Caller) runtime.Facts {
 	f := runtime.Facts{
 		UID: c.UID, GID: c.GID, Groups: c.Groups, Umask: c.Umask,
-		Arch: c.Arch, Release: c.Release,
+		Arch: c.Arch, Release: c.Release, TTY: c.TTY,
 		Fuse:    Fuse(root),
 		UserNS:  UserNS(root),
 		Overlay: overlayExpected(c.Release),
