@@ -100,6 +100,10 @@ func open(path string, c choice) (*Image, error) {
 	if err != nil {
 		return nil, openError(path, err)
 	}
+	if err := unix.SetNonblock(fd, false); err != nil { // or the Go runtime would start its poller for it
+		unix.Close(fd)
+		return nil, err
+	}
 	img := &Image{Path: path, choice: c, file: os.NewFile(uintptr(fd), path)}
 	if err := img.look(fd); err != nil {
 		img.file.Close()

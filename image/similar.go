@@ -29,8 +29,11 @@ func similar(want string, names []string) []string {
 			d = 1
 		case len(stem) >= 3 && strings.HasPrefix(low, stem): // blast.sif, blast_2.14.sif
 			d = min(d, 2)
+			if filepath.Ext(name) != filepath.Ext(want) {
+				d++
+			}
 		}
-		if d <= max(1, len(want)/4) || d <= 2 && len(want) > 3 {
+		if d <= max(3, len(want)/4) && d < len(want)/2 {
 			found = append(found, candidate{name, d})
 		}
 	}
