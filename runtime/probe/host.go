@@ -37,9 +37,10 @@ type Host struct {
 
 // Read collects everything under root ("" the host itself) but Trial, without changing anything.
 func Read(root string, c Caller, program string) Host {
+	f, source := facts(root, c)
 	h := Host{
-		Facts:       Facts(root, c),
-		UserSource:  findUser(root, c).Source,
+		Facts:       f,
+		UserSource:  source,
 		MaxUserNS:   readLine(root + "/proc/sys/user/max_user_namespaces"),
 		Chrooted:    chrooted(root),
 		NewUIDMap:   mapHelper(root, "newuidmap"),

@@ -58,6 +58,12 @@ func terminal() string {
 // Facts reads what a launch needs to know, in a few system calls. root is the directory
 // that the host's files are read under, "" for the host itself. The caller fills in Host.
 func Facts(root string, c Caller) runtime.Facts {
+	f, _ := facts(root, c)
+	return f
+}
+
+// facts tells in addition where the caller's name comes from.
+func facts(root string, c Caller) (runtime.Facts, string) {
 	f := runtime.Facts{
 		UID: c.UID, GID: c.GID, Groups: c.Groups, Umask: c.Umask,
 		Arch: c.Arch, Release: c.Release, TTY: c.TTY,
@@ -68,7 +74,7 @@ func Facts(root string, c Caller) runtime.Facts {
 	u := findUser(root, c)
 	f.User, f.Gecos, f.HomeDir, f.LoginSh = u.Name, u.Gecos, u.Home, u.Shell
 	f.GroupName, f.GroupTags = groupNames(root, c.GID, c.Groups)
-	return f
+	return f, u.Source
 }
 
 // lookup returns the value of key in env, the last one where there are several.
