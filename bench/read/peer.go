@@ -1,0 +1,185 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A peer serves an image at a mount point.
+type peer interface {
+	name() string
+	// mount serves an image afresh and returns the path of its root. stop
+	// unmounts it and waits for the server's end.
+	mount(image string) (root string, stop func() error, err error)
+	// anonymous returns the server's anonymous memory in KiB, 0 without one.
+	anonymous() int64
+}
+
+// newPeer returns the peer of a name, or why it cannot be had here.
+func newPeer(name, profile string) (p peer, why string) {
+	switch name {
+	case "kernel":
+		if os.Geteuid() != 0 {
+			return nil, "a loop mount needs root"
+		}
+		return &kernel{}, ""
+	case "ours":
+		return &ours{profile: profile}, ""
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return nil, err.Error()
+	}
+	return &squashfuse{path: path}, ""
+}
+
+// anonymousOf returns a process's anonymous memory in KiB.
+func anonymousOf(pid int) int64 {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(b)) {
+		if f := strings.Fields(line); len(f) == 3 && f[0] == "Anonymous:" {
+			n, _ := strconv.ParseInt(f[1], 10, 64)
+			return n
+		}
+	}
+	return 0
+}
+
+// unmount takes a mount point away as soon as nothing uses it, and removes it.
+func unmount(dir string, by ...string) error {
+	var err error
+	for range 100 {
+		if len(by) > 0 {
+			err = exec.Command(by[0], append(by[1:], dir)...).Run()
+		} else {
+			err = unix.Unmount(dir, 0)
+		}
+		if err == nil {
+			return os.Remove(dir)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return fmt.Errorf("unmount %s: %w", dir, err)
+}
+
+// kernel is a loop mount.
+type kernel struct{}
+
+func (*kernel) name() string     { return "kernel" }
+func (*kernel) anonymous() int64 { return 0 }
+
+func (*kernel) mount(image string) (string, func() error, error) {
+	dir, err := os.MkdirTemp("", "read-")
+	if err != nil {
+		return "", nil, err
+	}
+	if out, err := exec.Command("mount", "-t", "squashfs", "-o", "loop,ro", image, dir).CombinedOutput(); err != nil {
+		return "", nil, fmt.Errorf("mount: %w: %s", err, out)
+	}
+	return dir, func() error { return unmount(dir) }, nil
+}
+
+// squashfuse is squashfuse_ll, or another program with its command line.
+type squashfuse struct {
+	path string
+	pid  int
+}
+
+func (s *squashfuse) name() string     { return filepath.Base(s.path) }
+func (s *squashfuse) anonymous() int64 { return anonymousOf(s.pid) }
+
+func (s *squashfuse) mount(image string) (string, func() error, error) {
+	dir, err := os.MkdirTemp("", "read-")
+	if err != nil {
+		return "", nil, err
+	}
+	c := exec.Command(s.path, "-f", image, dir)
+	if err := c.Start(); err != nil {
+		return "", nil, err
+	}
+	s.pid = c.Process.Pid
+	for range 200 {
+		var st unix.Statfs_t
+		if unix.Statfs(dir, &st) == nil && st.Type == unix.FUSE_SUPER_MAGIC {
+			return dir, func() error {
+				if err := unmount(dir, "fusermount3", "-u"); err != nil {
+					return err
+				}
+				return c.Wait()
+			}, nil
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return "", nil, fmt.Errorf("%s has not mounted %s", s.path, image)
+}
+
+// ours is this program's serve mode: as root in the namespaces of this
+// process, else in new ones, with the root reached through /proc.
+type ours struct {
+	profile string
+	runs    int
+	pid     int
+}
+
+func (*ours) name() string       { return "ours" }
+func (o *ours) anonymous() int64 { return anonymousOf(o.pid) }
+
+func (o *ours) mount(image string) (string, func() error, error) {
+	dir, err := os.MkdirTemp("", "read-")
+	if err != nil {
+		return "", nil, err
+	}
+	args := []string{"serve", image, dir}
+	if o.profile != "" {
+		o.runs++
+		args = append(args, filepath.Join(o.profile, fmt.Sprintf("%d.pprof", o.runs)))
+	}
+	c := exec.Command("/proc/self/exe", args...)
+	c.Stderr = os.Stderr
+	if uid, gid := os.Getuid(), os.Getgid(); uid != 0 {
+		c.SysProcAttr = &syscall.SysProcAttr{
+			Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
+			UidMappings: []syscall.SysProcIDMap{{ContainerID: uid, HostID: uid, Size: 1}},
+			GidMappings: []syscall.SysProcIDMap{{ContainerID: gid, HostID: gid, Size: 1}},
+			AmbientCaps: []uintptr{unix.CAP_SYS_ADMIN},
+		}
+	}
+	stdin, err := c.StdinPipe()
+	if err != nil {
+		return "", nil, err
+	}
+	stdout, err := c.StdoutPipe()
+	if err != nil {
+		return "", nil, err
+	}
+	if err := c.Start(); err != nil {
+		return "", nil, err
+	}
+	if _, err := bufio.NewReader(stdout).ReadString('\n'); err != nil {
+		return "", nil, fmt.Errorf("our server: %w", err)
+	}
+	o.pid = c.Process.Pid
+	root := dir
+	if os.Getuid() != 0 {
+		root = fmt.Sprintf("/proc/%d/root%s", o.pid, dir)
+	}
+	return root, func() error {
+		stdin.Close() // the server unmounts
+		if err := c.Wait(); err != nil {
+			return err
+		}
+		return os.Remove(dir)
+	}, nil
+}

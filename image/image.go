@@ -1,0 +1,145 @@
+// Package image tells what an image file or directory is, where its root file system
+// lies, and what it says about itself.
+//
+// It opens and reads; it never mounts, runs or writes anything.
+package image
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"coracle/bind"
+	"coracle/image/sif"
+	"coracle/runtime"
+	"coracle/squash"
+
+	"golang.org/x/sys/unix"
+)
+
+// An Image is an opened image: a file that holds a squashfs file system, or a directory.
+type Image struct {
+	Path   string // as the user named it
+	Real   string // absolute, symlinks resolved
+	Format Format
+	Offset int64  // of the squashfs file system in the file, in bytes; 0 for a directory
+	Size   int64  // of the squashfs file system as its container says, in bytes; 0 for a directory
+	Arch   string // GOARCH name that a SIF file says it is for; "" unknown
+
+	SIF    *sif.File      // nil unless Format is SIF
+	Squash *squash.Reader // nil for a directory
+	Tree   bind.Tree      // the root file system
+
+	file *os.File // nil for a directory
+	stat unix.Stat_t
+}
+
+// A Format is the outer format of an image.
+type Format string
+
+// The formats that run.
+const (
+	SIF       Format = "SIF"
+	Squashfs  Format = "squashfs"  // bare
+	Simg      Format = "simg"      // a #! line, then squashfs
+	Directory Format = "directory" // a sandbox
+)
+
+// Open looks at the image at path. It follows symlinks, reads headers only, and costs
+// the same for an image of any size. The image stays open until [Image.Close].
+//
+// The error is a *[PathError] that wraps one of this package's errors, or the
+// operating system's.
+func Open(path string) (*Image, error) {
+	img, err := open(path)
+	if err != nil {
+		return nil, &PathError{Path: path, Err: err}
+	}
+	return img, nil
+}
+
+func open(path string) (*Image, error) {
+	if path == "" {
+		return nil, os.ErrNotExist
+	}
+	// Without O_NONBLOCK a fifo would block here.
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, openError(path, err)
+	}
+	img := &Image{Path: path, file: os.NewFile(uintptr(fd), path)}
+	if err := img.look(fd); err != nil {
+		img.file.Close()
+		return nil, err
+	}
+	return img, nil
+}
+
+// look fills in an image that has just been opened as fd.
+func (m *Image) look(fd int) error {
+	if err := unix.Fstat(fd, &m.stat); err != nil {
+		return err
+	}
+	var err error
+	if m.Real, err = realPath(fd, m.Path); err != nil {
+		return err
+	}
+	switch m.stat.Mode & unix.S_IFMT {
+	case unix.S_IFDIR:
+		m.Format = Directory
+		m.Tree = HostTree(m.Real)
+		m.file.Close()
+		m.file = nil
+		return nil
+	case unix.S_IFREG:
+		return m.identify()
+	}
+	return ErrNotFile
+}
+
+// realPath returns the absolute path of the open descriptor fd, symlinks resolved.
+// The kernel knows it; where /proc is not mounted the path is resolved step by step.
+func realPath(fd int, path string) (string, error) {
+	if p, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd)); err == nil && filepath.IsAbs(p) {
+		var a, b unix.Stat_t
+		if unix.Fstat(fd, &a) == nil && unix.Stat(p, &b) == nil && a.Dev == b.Dev && a.Ino == b.Ino {
+			return p, nil
+		}
+	}
+	p, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(p)
+}
+
+// Root returns what the runtime needs to know of the image.
+func (m *Image) Root() runtime.Root {
+	r := runtime.Root{Path: m.Real, Arch: m.Arch, Tree: m.Tree, Detail: m.detail()}
+	if m.Format == Directory {
+		r.Kind = runtime.Sandbox
+		return r
+	}
+	r.Kind = runtime.Squashfs
+	r.Offset, r.Size = m.Offset, m.Size
+	r.Device, r.Inode = uint64(m.stat.Dev), m.stat.Ino
+	r.Length, r.ModTime = m.stat.Size, m.stat.Mtim.Nano()
+	return r
+}
+
+// Close lets go of the file.
+func (m *Image) Close() error {
+	if m.file == nil {
+		return nil
+	}
+	return m.file.Close()
+}
+
+// ReaderAt returns the image file, or nil for a directory.
+func (m *Image) ReaderAt() io.ReaderAt {
+	if m.file == nil {
+		return nil
+	}
+	return m.file
+}

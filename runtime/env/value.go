@@ -1,0 +1,58 @@
+package env
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"mvdan.cc/sh/v3/expand"
+	"mvdan.cc/sh/v3/interp"
+	"mvdan.cc/sh/v3/syntax"
+)
+
+// expand evaluates a value that the user set for the container as if it stood in a
+// here-document: $NAME, ${NAME…}, $(command) and arithmetic are replaced, \$ is a dollar
+// sign, quotes are ordinary characters. On an error the value is returned as it is.
+func (sh *shell) expand(value string) (string, error) {
+	if !strings.ContainsAny(value, "$`\\") {
+		return value, nil
+	}
+	word, err := syntax.NewParser().Document(shallow{bytes.NewReader(hide([]byte(value)))})
+	if err != nil {
+		return value, err
+	}
+	result, err := sh.document(word)
+	if err != nil {
+		return value, err
+	}
+	return reveal(result), nil
+}
+
+// document expands a parsed value. A panic of the library is an error.
+func (sh *shell) document(word *syntax.Word) (result string, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the interpreter gave up: %v", p)
+		}
+	}()
+	return expand.Document(&expand.Config{
+		Env: expand.FuncEnviron(func(name string) string {
+			value, _ := sh.get(name)
+			return value
+		}),
+		CmdSubst: func(w io.Writer, sub *syntax.CmdSubst) error {
+			inner := sh.runner.Subshell()
+			if err := interp.StdIO(sh.in.input(), w, sh.in.errput())(inner); err != nil {
+				return err
+			}
+			for _, stmt := range sub.Stmts {
+				if err := inner.Run(context.Background(), stmt); inner.Exited() {
+					return err
+				}
+			}
+			return nil
+		},
+	}, word)
+}

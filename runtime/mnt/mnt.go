@@ -1,0 +1,244 @@
+// Package mnt is the one place that calls mount(2) and its successors.
+//
+// Every function takes descriptors or absolute paths that the caller has resolved, does one step, and
+// falls back on the older system call where the kernel, or a seccomp filter, does not have the newer one.
+package mnt
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Attr are restrictions on a mount.
+type Attr struct {
+	ReadOnly, NoSuid, NoDev, NoExec bool
+}
+
+func (a Attr) mountFlags() (f uintptr) {
+	for _, b := range []struct {
+		on   bool
+		flag uintptr
+	}{{a.ReadOnly, unix.MS_RDONLY}, {a.NoSuid, unix.MS_NOSUID}, {a.NoDev, unix.MS_NODEV}, {a.NoExec, unix.MS_NOEXEC}} {
+		if b.on {
+			f |= b.flag
+		}
+	}
+	return f
+}
+
+func (a Attr) attrFlags() (f uint64) {
+	for _, b := range []struct {
+		on   bool
+		flag uint64
+	}{{a.ReadOnly, unix.MOUNT_ATTR_RDONLY}, {a.NoSuid, unix.MOUNT_ATTR_NOSUID}, {a.NoDev, unix.MOUNT_ATTR_NODEV}, {a.NoExec, unix.MOUNT_ATTR_NOEXEC}} {
+		if b.on {
+			f |= b.flag
+		}
+	}
+	return f
+}
+
+// missing tells whether err means that the kernel, or a filter in front of it, lacks the call.
+func missing(err error) bool {
+	return errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM)
+}
+
+// fdPath names a descriptor for calls that take paths.
+func fdPath(fd int) string { return fmt.Sprintf("/proc/self/fd/%d", fd) }
+
+// New mounts a new file system of the given type on the directory behind the O_PATH descriptor target.
+func New(fstype string, target int, a Attr, data string) error {
+	if err := unix.Mount(fstype, fdPath(target), fstype, a.mountFlags(), data); err != nil {
+		return fmt.Errorf("mount %s: %w", fstype, err)
+	}
+	return nil
+}
+
+// NewAt is New for a path.
+func NewAt(source, fstype, target string, a Attr, data string) error {
+	if err := unix.Mount(source, target, fstype, a.mountFlags(), data); err != nil {
+		return fmt.Errorf("mount %s on %s: %w", fstype, target, err)
+	}
+	return nil
+}
+
+// Bind makes what the O_PATH descriptor source stands for appear at the O_PATH
+// descriptor target, with its submounts when rec is set, and restricts it.
+func Bind(source, target int, rec bool, a Attr) error {
+	flags := uint(unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | unix.AT_EMPTY_PATH)
+	if rec {
+		flags |= unix.AT_RECURSIVE
+	}
+	tree, err := unix.OpenTree(source, "", flags)
+	if err != nil {
+		if missing(err) {
+			return bindOld(source, target, rec, a)
+		}
+		return err
+	}
+	defer unix.Close(tree)
+	restricted := restrict(tree, rec, a)
+	if restricted != nil && !missing(restricted) {
+		return restricted
+	}
+	if err := Attach(tree, target); err != nil {
+		return err
+	}
+	if restricted != nil {
+		return restrictOld(target, rec, a)
+	}
+	return nil
+}
+
+// Attach puts a detached mount on the O_PATH descriptor target.
+func Attach(tree, target int) error {
+	return unix.MoveMount(tree, "", target, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
+}
+
+// Clone returns a descriptor of a detached copy of the mount at path.
+func Clone(path string) (int, error) {
+	return unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+}
+
+// Restrict adds restrictions to the mount, and with rec to those below it, that the descriptor stands for.
+func Restrict(fd int, rec bool, a Attr) error {
+	err := restrict(fd, rec, a)
+	if err != nil && missing(err) {
+		return restrictOld(fd, rec, a)
+	}
+	return err
+}
+
+func restrict(fd int, rec bool, a Attr) error {
+	if a == (Attr{}) {
+		return nil
+	}
+	flags := uint(unix.AT_EMPTY_PATH)
+	if rec {
+		flags |= unix.AT_RECURSIVE
+	}
+	return unix.MountSetattr(fd, "", flags, &unix.MountAttr{Attr_set: a.attrFlags()})
+}
+
+func bindOld(source, target int, rec bool, a Attr) error {
+	flags := uintptr(unix.MS_BIND)
+	if rec {
+		flags |= unix.MS_REC
+	}
+	if err := unix.Mount(fdPath(source), fdPath(target), "", flags, ""); err != nil {
+		return err
+	}
+	return restrictOld(target, rec, a)
+}
+
+// restrictOld remounts the mount on top of target, and with rec every mount below it, one by one. The
+// restrictions that are there stay: a less privileged namespace may not lift them.
+func restrictOld(target int, rec bool, a Attr) error {
+	if a == (Attr{}) {
+		return nil
+	}
+	path, err := readlink(fdPath(target))
+	if err != nil {
+		return err
+	}
+	paths := []string{path}
+	if rec {
+		paths = append(paths, mountsBelow(path)...)
+	}
+	for _, p := range paths {
+		var st unix.Statfs_t
+		if err := unix.Statfs(p, &st); err != nil {
+			continue // nothing to see there: the payload will not either
+		}
+		kept := uintptr(st.Flags) & (unix.MS_RDONLY | unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC | unix.MS_NOATIME | unix.MS_NODIRATIME)
+		if err := unix.Mount("", p, "", unix.MS_REMOUNT|unix.MS_BIND|kept|a.mountFlags(), ""); err != nil {
+			return fmt.Errorf("remount %s: %w", p, err)
+		}
+	}
+	return nil
+}
+
+func readlink(path string) (string, error) {
+	b := make([]byte, unix.PathMax)
+	n, err := unix.Readlink(path, b)
+	return string(b[:max(n, 0)]), err
+}
+
+// mountsBelow lists the mount points under path, from /proc/self/mountinfo.
+func mountsBelow(path string) (below []string) {
+	for line := range strings.Lines(readAll("/proc/self/mountinfo")) {
+		f := strings.Fields(line)
+		if len(f) > 4 && strings.HasPrefix(f[4], strings.TrimSuffix(path, "/")+"/") {
+			below = append(below, unescape(f[4]))
+		}
+	}
+	return below
+}
+
+// unescape undoes mountinfo's octal escapes of blanks and backslashes.
+func unescape(s string) string {
+	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
+}
+
+func readAll(path string) string {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return ""
+	}
+	defer unix.Close(fd)
+	var b strings.Builder
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := unix.Read(fd, buf)
+		if n <= 0 || err != nil {
+			return b.String()
+		}
+		b.Write(buf[:n])
+	}
+}
+
+// Enter makes the mount at path the root of this process and detaches everything
+// else. Where the host's root is the initial ramfs, which cannot be pivoted away from, the mount
+// is moved over it instead.
+func Enter(path string) error {
+	if err := unix.Chdir(path); err != nil {
+		return fmt.Errorf("change to the new root: %w", err)
+	}
+	if err := unix.PivotRoot(".", "."); err != nil {
+		if !errors.Is(err, unix.EINVAL) {
+			return fmt.Errorf("pivot to the new root: %w", err)
+		}
+		if err := unix.Mount(".", "/", "", unix.MS_MOVE, ""); err != nil {
+			return fmt.Errorf("move the new root over /: %w", err)
+		}
+		if err := unix.Chroot("."); err != nil {
+			return fmt.Errorf("change root: %w", err)
+		}
+		return unix.Chdir("/")
+	}
+	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
+		return fmt.Errorf("detach the host's root: %w", err)
+	}
+	return unix.Chdir("/")
+}
+
+// Detach removes the mount at path from the tree; whoever uses it keeps it.
+func Detach(path string) error { return unix.Unmount(path, unix.MNT_DETACH) }
+
+// Base mounts an empty tmpfs on a directory that every host has and returns that directory.
+func Base(data string) (string, error) {
+	var first error
+	for _, dir := range []string{"/tmp", "/run", "/var", "/mnt", "/dev"} {
+		err := NewAt("tmpfs", "tmpfs", dir, Attr{NoSuid: true, NoDev: true}, data)
+		if err == nil {
+			return dir, nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return "", first
+}

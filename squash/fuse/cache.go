@@ -1,0 +1,246 @@
+package fuse
+
+import (
+	"fmt"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"coracle/squash"
+)
+
+// A cache holds decoded blocks: data blocks and fragment blocks alike.
+//
+// The kernel's page cache keeps what files contain, so a block is only wanted
+// again when it holds several small files (fragments), when somebody reads
+// parts of it in any order, or when it was read ahead. A block whose every
+// byte has been handed out is therefore the first to be reused: a long
+// sequential read goes through the same few slots, which stay in the
+// processor's cache, and a small cache does as well as a big one.
+//
+// The memory is one anonymous mapping outside the Go heap, so that neither
+// the collector's pace nor its work depends on it; pages never used cost
+// nothing. Each block is decoded by one goroutine however many want it.
+type cache struct {
+	mem    []byte
+	shards []shard
+	decode func(b squash.Block, dst []byte) (int, error)
+}
+
+type shard struct {
+	mu    sync.Mutex
+	index map[squash.Block]*slot
+	lru   slot // ring of unpinned slots: lru.next was used last, lru.prev is reused next
+}
+
+type slotState uint8
+
+const (
+	slotFree    slotState = iota // holds nothing
+	slotLoading                  // one goroutine decodes into it
+	slotReady                    // buf[:n] is the block
+	slotFailed                   // err says why; gone when the last pin is
+)
+
+// A slot is the place of one block. Fields but buf are guarded by the shard.
+type slot struct {
+	prev, next *slot // in the ring while pins == 0
+	shard      *shard
+	buf        []byte // block size
+	outside    bool   // not of the arena: made because every slot of the shard was pinned
+	key        squash.Block
+	state      slotState
+	pins       int
+	n          int // decoded length
+	served     int // bytes handed out, about
+	err        error
+	ready      sync.Cond
+}
+
+// minSlots keeps a cache of large blocks useful.
+const minSlots = 16
+
+// newCache makes a cache of about bytes for blocks of at most blockSize.
+func newCache(bytes int64, blockSize int, decode func(squash.Block, []byte) (int, error)) (*cache, error) {
+	n := max(int(bytes/int64(blockSize)), minSlots)
+	mem, err := unix.Mmap(-1, 0, n*blockSize, unix.PROT_READ|unix.PROT_WRITE,
+		unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	if err != nil {
+		return nil, fmt.Errorf("block cache of %d bytes: %w", n*blockSize, err)
+	}
+	// Few shards of many slots: a request pins several slots at a time, and
+	// the fewer shards, the fewer slots a sequential read goes through.
+	c := &cache{mem: mem, shards: make([]shard, min(max(n/64, 1), 4)), decode: decode}
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.lru.prev, s.lru.next = &s.lru, &s.lru
+		s.index = make(map[squash.Block]*slot, n/len(c.shards)+1)
+	}
+	slots := make([]slot, n)
+	for i := range slots {
+		e := &slots[i]
+		e.shard = &c.shards[i%len(c.shards)]
+		e.buf = mem[i*blockSize : (i+1)*blockSize : (i+1)*blockSize]
+		e.ready.L = &e.shard.mu
+		e.insert(e.shard.lru.prev)
+	}
+	return c, nil
+}
+
+// close gives the memory back. No slot may be in use.
+func (c *cache) close() error { return unix.Munmap(c.mem) }
+
+func (e *slot) insert(after *slot) {
+	e.prev, e.next = after, after.next
+	e.prev.next, e.next.prev = e, e
+}
+
+func (e *slot) remove() {
+	e.prev.next, e.next.prev = e.next, e.prev
+	e.prev, e.next = nil, nil
+}
+
+func (c *cache) shardOf(b squash.Block) *shard {
+	h := uint64(b.Off) * 0x9e3779b97f4a7c15
+	return &c.shards[(h>>32)%uint64(len(c.shards))]
+}
+
+// get returns block b, pinned: data stays valid until put. Before it waits for
+// a decoder, its own or another goroutine's, it calls wait once.
+func (c *cache) get(b squash.Block, wait func()) (e *slot, data []byte, err error) {
+	s := c.shardOf(b)
+	s.mu.Lock()
+	e, ok := s.index[b]
+	if ok {
+		e.pin()
+		if e.state == slotLoading {
+			s.mu.Unlock()
+			wait()
+			s.mu.Lock()
+			for e.state == slotLoading {
+				e.ready.Wait()
+			}
+		}
+		data, err = e.buf[:e.n], e.err
+		s.mu.Unlock()
+	} else {
+		e = s.claim(b)
+		s.mu.Unlock()
+		wait()
+		data, err = c.fill(e, b)
+	}
+	if err != nil {
+		c.put(e, 0)
+		return nil, nil, err
+	}
+	return e, data, nil
+}
+
+// has tells whether b is in the cache or on its way.
+func (c *cache) has(b squash.Block) bool {
+	s := c.shardOf(b)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.index[b]
+	return ok
+}
+
+// prefetch decodes b into the cache unless it is there or on its way, or no
+// slot is free. Errors wait for the reader who wants the block.
+func (c *cache) prefetch(b squash.Block) {
+	s := c.shardOf(b)
+	s.mu.Lock()
+	_, ok := s.index[b]
+	if ok || s.lru.prev == &s.lru {
+		s.mu.Unlock()
+		return
+	}
+	e := s.claim(b)
+	s.mu.Unlock()
+	c.fill(e, b)
+	c.put(e, 0)
+}
+
+// pin holds e where it is. The shard is locked.
+func (e *slot) pin() {
+	if e.pins == 0 {
+		e.remove()
+	}
+	e.pins++
+}
+
+// claim takes the slot that is reused next for block b and pins it. When all
+// of them are pinned it makes one outside the arena, which put forgets. The
+// shard is locked.
+func (s *shard) claim(b squash.Block) *slot {
+	e := s.lru.prev
+	if e == &s.lru {
+		e = &slot{shard: s, outside: true, pins: 1}
+		e.ready.L = &s.mu
+	} else {
+		if e.state == slotReady {
+			delete(s.index, e.key)
+		}
+		e.pin()
+	}
+	e.key, e.state, e.n, e.served, e.err = b, slotLoading, 0, 0, nil
+	s.index[b] = e
+	return e
+}
+
+// fill decodes b into the claimed slot and wakes those who wait for it.
+func (c *cache) fill(e *slot, b squash.Block) ([]byte, error) {
+	buf, state := e.buf, slotReady
+	if buf == nil {
+		buf = make([]byte, b.Len)
+	}
+	n, err := c.safeDecode(b, buf)
+	if err != nil {
+		state, n = slotFailed, 0
+	}
+	e.shard.mu.Lock()
+	e.buf, e.state, e.n, e.err = buf, state, n, err
+	if err != nil {
+		delete(e.shard.index, e.key) // the next reader tries again
+	}
+	e.shard.mu.Unlock()
+	e.ready.Broadcast()
+	return buf[:n], err
+}
+
+// safeDecode keeps a decoder's panic from leaving a slot loading for ever.
+func (c *cache) safeDecode(b squash.Block, dst []byte) (n int, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			n, err = 0, fmt.Errorf("decoder panic: %v", p)
+		}
+	}()
+	if b.Len > len(dst) {
+		return 0, fmt.Errorf("block of %d bytes in an image of %d byte blocks", b.Len, len(dst))
+	}
+	return c.decode(b, dst)
+}
+
+// put gives back a slot from get, of which served bytes were used.
+func (c *cache) put(e *slot, served int) {
+	s := e.shard
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e.served += served
+	if e.pins--; e.pins > 0 {
+		return
+	}
+	switch {
+	case e.outside:
+		if s.index[e.key] == e {
+			delete(s.index, e.key)
+		}
+	case e.state == slotFailed:
+		e.state, e.err = slotFree, nil
+		e.insert(s.lru.prev)
+	case e.served >= e.n:
+		e.insert(s.lru.prev)
+	default:
+		e.insert(&s.lru)
+	}
+}

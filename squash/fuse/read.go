@@ -1,0 +1,228 @@
+package fuse
+
+import (
+	"errors"
+	"math"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"coracle/squash"
+)
+
+// maxRead is the most that one READ asks for, in bytes; the kernel's own
+// read-ahead stays at 128 KiB for unprivileged mounts.
+const maxRead = 1 << 20
+
+var errShort = errors.New("fragment ends before a file's tail end")
+
+// A pinnedPart is a piece of a reply that lies in the block cache.
+type pinnedPart struct {
+	slot *slot
+	used int
+}
+
+// read answers READ without copying: header and pieces of cached blocks go out
+// in one writev.
+func (w *worker) read(h *inHeader, arg []byte) (int, unix.Errno) {
+	in := view[readIn](arg)
+	if in == nil {
+		return 0, unix.EIO
+	}
+	if err := w.inode(h.Node); err != nil {
+		return w.fail(h.Node, err)
+	}
+	if w.ino.Type != squash.Regular {
+		return 0, unix.EINVAL
+	}
+	if in.Offset >= uint64(w.ino.Size) || in.Size == 0 {
+		return 0, 0
+	}
+	off := int64(in.Offset)
+	n := int(min(w.ino.Size-off, int64(in.Size), maxRead))
+	unique := h.Unique
+	w.planAhead(h.Node, off, n)
+	if w.s.spans(off, n) > maxParts-1 {
+		return w.readCopy(h.Node, off, n)
+	}
+	w.nparts, w.npins = 1, 0
+	if err := w.gather(off, n); err != nil {
+		w.unpin()
+		return w.fail(h.Node, err)
+	}
+	*view[outHeader](w.hdr) = outHeader{Len: uint32(outHeaderSize + n), Unique: unique}
+	w.parts[0] = iovec(w.hdr)
+	errno := w.s.writev(w.parts[:w.nparts])
+	w.unpin()
+	w.sent(unique, errno)
+	return 0, noReply
+}
+
+// spans returns how many blocks n bytes from off touch.
+func (s *server) spans(off int64, n int) int {
+	return int((off+int64(n)-1)>>s.blockLog-off>>s.blockLog) + 1
+}
+
+// gather pins the blocks with n bytes of w.ino from off and lists their pieces
+// as parts of the reply.
+func (w *worker) gather(off int64, n int) error {
+	for n > 0 {
+		b, skip, k, err := w.locate(off, n)
+		if err != nil {
+			return err
+		}
+		data, err := w.piece(b, skip, k)
+		if err != nil {
+			return err
+		}
+		w.parts[w.nparts] = iovec(data)
+		w.nparts++
+		off += int64(k)
+		n -= k
+	}
+	return nil
+}
+
+// piece returns k bytes from skip of a block; the block stays pinned.
+func (w *worker) piece(b squash.Block, skip, k int) ([]byte, error) {
+	if b.Sparse {
+		return w.s.zeros[:k], nil
+	}
+	e, data, err := w.s.cache.get(b, w.handOn)
+	if err != nil {
+		return nil, err
+	}
+	w.pinned[w.npins] = pinnedPart{e, k}
+	w.npins++
+	if skip+k > len(data) {
+		return nil, errShort
+	}
+	return data[skip : skip+k], nil
+}
+
+func (w *worker) unpin() {
+	for _, p := range w.pinned[:w.npins] {
+		w.s.cache.put(p.slot, p.used)
+	}
+	w.npins = 0
+}
+
+// readCopy answers a read of many small blocks, one pinned at a time.
+func (w *worker) readCopy(node uint64, off int64, n int) (int, unix.Errno) {
+	w.room(n)
+	for at := 0; at < n; {
+		b, skip, k, err := w.locate(off+int64(at), n-at)
+		if err != nil {
+			return w.fail(node, err)
+		}
+		data, err := w.piece(b, skip, k)
+		if err == nil {
+			copy(w.out[outHeaderSize+at:], data)
+		}
+		w.unpin()
+		if err != nil {
+			return w.fail(node, err)
+		}
+		at += k
+	}
+	return n, 0
+}
+
+// locate finds the block with byte off of w.ino: k of the wanted n bytes begin
+// at skip in the decoded block.
+func (w *worker) locate(off int64, n int) (b squash.Block, skip, k int, err error) {
+	s := w.s
+	i := off >> s.blockLog
+	skip = int(off - i<<s.blockLog)
+	k = min(n, s.blockSize-skip)
+	if i < int64(s.img.Blocks(&w.ino)) {
+		b, err = s.img.Block(&w.ino, int(i))
+		return b, skip, k, err
+	}
+	b, at, err := s.img.Tail(&w.ino)
+	return b, at + skip, k, err
+}
+
+// sequence remembers where the last read of a file ended.
+type sequence struct {
+	node   uint64
+	end    int64
+	streak int // reads that began where the one before ended
+}
+
+// sequences holds them for the files read last, one for each hash of a node id.
+type sequences struct {
+	mu   sync.Mutex
+	last [256]sequence
+}
+
+// bigStart is the size of a read at the start of a file that is taken for the
+// beginning of a sequential one: the kernel asks for this much when a program
+// reads in big pieces, and never for a page fault of a mapped library.
+const bigStart = 64 << 10
+
+// note records a read and returns how many have followed one another.
+func (q *sequences) note(node uint64, off int64, n int) int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	e := &q.last[node*0x9e3779b97f4a7c15>>56]
+	switch {
+	case e.node == node && e.end == off:
+		e.streak++
+	case off == 0 && n >= bigStart:
+		e.streak = 1
+	default:
+		e.streak = 0
+	}
+	e.node, e.end = node, off+int64(n)
+	return e.streak
+}
+
+// planAhead starts decoding what is likely to be wanted soon: the further
+// blocks of this read, and blocks behind it if the file is read in sequence.
+func (w *worker) planAhead(node uint64, off int64, n int) {
+	s := w.s
+	depth := s.opt.ReadAhead
+	streak := s.files.note(node, off, n)
+	if depth == 0 {
+		return
+	}
+	switch {
+	case streak == 0:
+		depth = 0
+	case streak < 3:
+		depth = 1
+	}
+	first := off >> s.blockLog
+	last := (off + int64(n) - 1) >> s.blockLog
+	for i := first + 1; i <= last+int64(depth); i++ {
+		at := i << s.blockLog
+		if at >= w.ino.Size || i > math.MaxInt32 {
+			return
+		}
+		b, _, _, err := w.locate(at, 1)
+		if err != nil {
+			return
+		}
+		if b.Sparse || b.Stored || s.cache.has(b) {
+			continue
+		}
+		select {
+		case s.ahead <- b:
+		default:
+			return // as many on their way as there are goroutines for
+		}
+	}
+}
+
+// readAhead decodes what planAhead asks for.
+func (s *server) readAhead() {
+	for {
+		select {
+		case b := <-s.ahead:
+			s.cache.prefetch(b)
+		case <-s.done:
+			return
+		}
+	}
+}

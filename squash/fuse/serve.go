@@ -1,0 +1,264 @@
+// Package fuse serves a squashfs image on an already mounted /dev/fuse
+// descriptor. It never calls mount(2).
+//
+// The server has no state that the image does not have: node ids are places in
+// the inode table, nothing is opened and nothing is forgotten, and the kernel
+// is told to keep whatever it has been told for ever. docs/fuse.md has the
+// whole story.
+package fuse
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"coracle/squash"
+)
+
+// Options says how an image is served. The zero value works.
+type Options struct {
+	// UID and GID translate the owners that the image records to the ids
+	// that are reported, in the user namespace of the mount. They are called
+	// for every inode reported, from several goroutines. Ids outside the
+	// namespace's id map must become ids inside, or overlayfs fails to copy
+	// files up (EOVERFLOW). nil: the image's ids as they are.
+	UID, GID func(uint32) uint32
+
+	// Log receives one line, without a newline, for a file that cannot be
+	// read: once a file, and at most one a second after the first hundred.
+	// It is called from several goroutines. nil: nothing is logged.
+	Log func(line string)
+
+	// CacheBytes is the size of the cache of decoded blocks, outside the Go
+	// heap; at least 16 blocks are kept. 0: 32 MiB.
+	CacheBytes int64
+
+	// Workers is the greatest number of requests under way at a time.
+	// 0: twice GOMAXPROCS, at least 8.
+	Workers int
+
+	// ReadAhead is how many blocks are decoded ahead of a sequential reader.
+	// 0: 2 where there are two processors or more, else none. Negative: none.
+	ReadAhead int
+}
+
+const defaultCacheBytes = 32 << 20
+
+func (o *Options) withDefaults() Options {
+	var r Options
+	if o != nil {
+		r = *o
+	}
+	same := func(id uint32) uint32 { return id }
+	if r.UID == nil {
+		r.UID = same
+	}
+	if r.GID == nil {
+		r.GID = same
+	}
+	if r.Log == nil {
+		r.Log = func(string) {}
+	}
+	if r.CacheBytes <= 0 {
+		r.CacheBytes = defaultCacheBytes
+	}
+	procs := runtime.GOMAXPROCS(0)
+	if r.Workers <= 0 {
+		r.Workers = max(8, 2*procs)
+	}
+	if r.ReadAhead == 0 && procs > 1 {
+		r.ReadAhead = 2
+	}
+	r.ReadAhead = max(r.ReadAhead, 0)
+	return r
+}
+
+// server is one mount being served.
+type server struct {
+	conn
+	img   *squash.Reader
+	opt   Options
+	cache *cache
+	files sequences
+	log   corruptLog
+	ahead chan squash.Block // to the read-ahead goroutines
+
+	blockSize int
+	blockLog  uint   // log2(blockSize)
+	xattrs    bool   // the image has extended attributes
+	export    bool   // the image has a table of inodes by number
+	zeros     []byte // what sparse blocks hold
+
+	noOpen, noOpendir atomic.Bool // the kernel takes ENOSYS for an answer
+
+	token   chan struct{} // holds the leadership while nobody has it
+	idle    atomic.Int32  // workers waiting for the token
+	workers sync.WaitGroup
+	started atomic.Int32
+
+	done chan struct{} // closed when the mount is gone, or on error
+	once sync.Once
+	err  error // why done was closed
+}
+
+// Serve answers the kernel on fd, a descriptor of /dev/fuse that a file system
+// of type fuse has been mounted with, from img. It blocks until the file
+// system is unmounted everywhere, then returns nil; any other end is an error.
+// It does not close fd, and leaves no goroutine and no memory behind.
+//
+// A file that cannot be read gives EIO to its reader and a line to o.Log;
+// nothing that the image contains ends the server.
+//
+// Source: Linux Documentation/filesystems/fuse/fuse.rst and
+// include/uapi/linux/fuse.h.
+func Serve(fd int, img *squash.Reader, o *Options) error {
+	s, err := newServer(fd, img, o)
+	if err != nil {
+		return fmt.Errorf("fuse server: %w", err)
+	}
+	s.token <- struct{}{}
+	s.startWorker()
+	<-s.done
+	s.workers.Wait()
+	if err := errors.Join(s.err, s.cache.close()); err != nil {
+		return fmt.Errorf("fuse server: %w", err)
+	}
+	return nil
+}
+
+func newServer(fd int, img *squash.Reader, o *Options) (*server, error) {
+	s := &server{
+		conn:      conn{fd},
+		img:       img,
+		opt:       o.withDefaults(),
+		blockSize: int(img.Super().BlockSize),
+		blockLog:  uint(img.Super().BlockLog),
+		xattrs:    img.HasXattrs(),
+		export:    img.Super().ExportTable != math.MaxUint64,
+		token:     make(chan struct{}, 1),
+		done:      make(chan struct{}),
+	}
+	if err := s.blocking(); err != nil {
+		return nil, err
+	}
+	c, err := newCache(s.opt.CacheBytes, s.blockSize, img.Decode)
+	if err != nil {
+		return nil, err
+	}
+	s.cache = c
+	s.zeros = make([]byte, s.blockSize)
+	s.log.out = s.opt.Log
+	s.ahead = make(chan squash.Block, 2*s.opt.ReadAhead)
+	for range s.opt.ReadAhead {
+		s.workers.Go(s.readAhead)
+	}
+	return s, nil
+}
+
+// stop ends the server; the first call says why.
+func (s *server) stop(err error) {
+	s.once.Do(func() {
+		s.err = err
+		close(s.done)
+	})
+}
+
+// A worker is one goroutine with its buffers. At any moment one worker, the
+// leader, reads requests and answers what it can from memory. Before it
+// decodes a block it hands the leadership on, so that requests are read one
+// after the other by a goroutine that seldom sleeps elsewhere, and slow ones
+// are worked on side by side.
+type worker struct {
+	s      *server
+	leader bool
+	in     []byte // a request
+	out    []byte // a reply: header and body; grows for directories
+	hdr    []byte // the header of a reply in several pieces
+
+	ino  squash.Inode // what the request is about
+	dir  squash.Inode // the directory that is listed
+	list listing
+
+	parts  [maxParts]unix.Iovec // the first nparts are a reply
+	pinned [maxParts]pinnedPart // the first npins are to be put back
+	nparts int
+	npins  int
+
+	// Methods as values, made once: making them allocates.
+	handOn   func()
+	addEntry func(squash.Dirent, squash.Cursor) bool
+}
+
+// maxBackground is how many requests of the kernel's own (its read-ahead) may
+// be under way; more wait inside the kernel.
+const maxBackground = 64
+
+// requestSize is what one request may take: the kernel wants room for
+// max_write, 4096 here, and at least 8 KiB. Bigger ones, of setxattr only, it
+// refuses itself.
+const requestSize = 16 << 10
+
+func (s *server) startWorker() {
+	if int(s.started.Add(1)) > s.opt.Workers {
+		s.started.Add(-1)
+		return
+	}
+	s.workers.Go(func() {
+		w := &worker{s: s, in: make([]byte, requestSize), out: make([]byte, 4096), hdr: make([]byte, outHeaderSize)}
+		w.handOn, w.addEntry = w.yield, w.entry
+		w.run()
+	})
+}
+
+func (w *worker) run() {
+	s := w.s
+	for {
+		s.idle.Add(1)
+		select {
+		case <-s.token:
+		case <-s.done:
+			return
+		}
+		s.idle.Add(-1)
+		w.leader = true
+		for w.leader {
+			if !w.next() {
+				return
+			}
+		}
+	}
+}
+
+// next reads and serves one request; false means that the mount is gone.
+func (w *worker) next() bool {
+	n, errno := w.s.read(w.in)
+	switch errno {
+	case 0:
+		w.serve(w.in[:n])
+	case unix.EINTR, unix.EAGAIN, unix.ENOENT: // ENOENT: the request was aborted
+	case unix.ENODEV:
+		w.s.stop(nil)
+		return false
+	default:
+		w.s.stop(fmt.Errorf("read request: %w", errno))
+		return false
+	}
+	return true
+}
+
+// yield hands the leadership on, if this worker has it.
+func (w *worker) yield() {
+	if !w.leader {
+		return
+	}
+	w.leader = false
+	w.s.token <- struct{}{}
+	if w.s.idle.Load() == 0 {
+		w.s.startWorker()
+	}
+}

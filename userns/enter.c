@@ -1,0 +1,159 @@
+// The constructor: enters namespaces while the process has one thread, before the Go runtime starts.
+#define _GNU_SOURCE
+#include "enter.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+struct coracle_outcome coracle_outcome = {.fd = -1};
+
+static const char stage_name[] = "coracle: stage";
+
+// Less address space than this and the Go runtime aborts with a page of text.
+enum { NEEDED_AS = 1 << 30 };
+
+int coracle_fail(const char *step, int err) {
+	coracle_outcome.status = err ? err : EINVAL;
+	snprintf(coracle_outcome.step, sizeof coracle_outcome.step, "%s", step);
+	return -1;
+}
+
+static int write_file(const char *path, const char *text) {
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	ssize_t n = write(fd, text, strlen(text));
+	int err = errno;
+	close(fd);
+	errno = err;
+	return n == (ssize_t)strlen(text) ? 0 : -1;
+}
+
+int coracle_write_maps(const struct coracle_header *h) {
+	// Absent before Linux 3.19, which needs no denial either.
+	if (!(h->flags & FLAG_KEEP_SETGROUPS) && write_file("/proc/self/setgroups", "deny") < 0 && errno != ENOENT)
+		return coracle_fail("write /proc/self/setgroups", errno);
+	if (write_file("/proc/self/uid_map", h->uid_map) < 0)
+		return coracle_fail("write /proc/self/uid_map", errno);
+	if (write_file("/proc/self/gid_map", h->gid_map) < 0)
+		return coracle_fail("write /proc/self/gid_map", errno);
+	return 0;
+}
+
+// receive waits for the image server's answer. The user namespace is returned, the images are in the outcome.
+static int receive(int sock) {
+	struct coracle_reply reply;
+	union {
+		struct cmsghdr align;
+		char buf[CMSG_SPACE(sizeof(int) * (CORACLE_MAX_IMAGES + 1))];
+	} control;
+	struct iovec iov = {.iov_base = &reply, .iov_len = sizeof reply};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf, .msg_controllen = sizeof control.buf};
+	ssize_t n;
+	do
+		n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return coracle_fail("wait for the image server", errno);
+	if (n != sizeof reply)
+		return coracle_fail("wait for the image server: it is gone", n == 0 ? ECONNRESET : EPROTO);
+	if (reply.status != 0) {
+		reply.text[sizeof reply.text - 1] = 0;
+		return coracle_fail(reply.text, (int)reply.status);
+	}
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+	if (c == NULL || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+		return coracle_fail("wait for the image server: no descriptors came", EPROTO);
+	int count = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+	if (count < 1 || (uint32_t)count != reply.images + 1 || (msg.msg_flags & MSG_CTRUNC))
+		return coracle_fail("wait for the image server: descriptors are missing", EPROTO);
+	int fds[CORACLE_MAX_IMAGES + 1];
+	memcpy(fds, CMSG_DATA(c), sizeof(int) * (size_t)count);
+	for (int i = 1; i < count; i++)
+		coracle_outcome.image[i - 1] = fds[i];
+	coracle_outcome.images = count - 1;
+	return fds[0];
+}
+
+static int enter_user(const struct coracle_header *h) {
+	if (h->sock >= 0) {
+		int ns = receive(h->sock);
+		close(h->sock);
+		if (ns < 0)
+			return -1;
+		if (!(h->flags & FLAG_NEW_USER) && setns(ns, CLONE_NEWUSER) < 0)
+			return coracle_fail("join the image server's user namespace", errno);
+		close(ns);
+	}
+	if (h->flags & FLAG_NEW_USER) {
+		if (unshare(CLONE_NEWUSER) < 0)
+			return coracle_fail("create a user namespace", errno);
+		if (coracle_write_maps(h) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int lock_privileges(void) {
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return coracle_fail("set no_new_privs", errno);
+	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
+		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+			return coracle_fail("empty the capability bounding set", errno);
+	return 0;
+}
+
+static void enter(struct coracle_header *h) {
+	if (enter_user(h) < 0)
+		return;
+	if (unshare((int)h->namespaces) < 0) {
+		coracle_fail("create namespaces", errno);
+		return;
+	}
+	if ((h->namespaces & CLONE_NEWPID) && coracle_split_pid(h) < 0)
+		return;
+	if (h->flags & FLAG_LOCK)
+		lock_privileges();
+}
+
+static int enough_address_space(void) {
+	struct rlimit rl;
+	if (getrlimit(RLIMIT_AS, &rl) != 0 || rl.rlim_cur == RLIM_INFINITY || rl.rlim_cur >= NEEDED_AS)
+		return 1;
+	dprintf(2,
+	        "coracle: error: the hard limit of the address space is %llu MiB, too little to start\n"
+	        "coracle: hint: raise it to %d MiB or more (ulimit -v, or the batch system's h_vmem)\n",
+	        (unsigned long long)rl.rlim_cur >> 20, NEEDED_AS >> 20);
+	return 0;
+}
+
+__attribute__((constructor)) static void coracle_constructor(int argc, char **argv, char **envp) {
+	(void)envp;
+	coracle_record();
+	coracle_raise_limits();
+	if (!enough_address_space())
+		_exit(255);
+	if (argc < 2 || strcmp(argv[0], stage_name) != 0)
+		return;
+	struct coracle_header h;
+	int fd = atoi(argv[1]);
+	if (pread(fd, &h, sizeof h, 0) != sizeof h || memcmp(h.magic, CORACLE_MAGIC, sizeof h.magic) != 0)
+		return;
+	h.uid_map[CORACLE_MAP_LEN - 1] = h.gid_map[CORACLE_MAP_LEN - 1] = 0;
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
+	prctl(PR_SET_NAME, "coracle", 0, 0, 0);
+	coracle_outcome.fd = fd;
+	coracle_outcome.role = (int32_t)h.role;
+	if (h.role == ROLE_ENTER)
+		enter(&h);
+	else if (h.role == ROLE_SERVE)
+		coracle_become_server(&h, fd);
+}

@@ -1,0 +1,79 @@
+// What the constructor and Go share. See enter.go for the meaning in Go's terms.
+#ifndef CORACLE_ENTER_H
+#define CORACLE_ENTER_H
+
+#include <stdint.h>
+
+#define CORACLE_MAGIC "CORACLE\1"
+#define CORACLE_MAP_LEN 2048
+#define CORACLE_TEXT_LEN 512
+#define CORACLE_MAX_IMAGES 16
+
+// The parts that a re-executed binary can play.
+enum { ROLE_NONE = 0, ROLE_ENTER = 1, ROLE_SERVE = 2 };
+
+// Bits of coracle_header.flags.
+enum {
+	FLAG_NEW_USER = 1, // create a user namespace with the maps (else join the server's)
+	FLAG_INIT = 2,     // with CLONE_NEWPID: an init is PID 1, the payload PID 2
+	FLAG_LOCK = 4,     // no_new_privs, and empty the capability bounding set
+	FLAG_KEEP_SETGROUPS = 8, // do not write "deny" to setgroups
+};
+
+// The head of the memfd that a stage is started with. Native byte order.
+struct coracle_header {
+	char magic[8];
+	uint32_t role;
+	uint32_t namespaces; // CLONE_NEW* to unshare, without CLONE_NEWUSER
+	uint32_t flags;
+	int32_t sock;        // ENTER: descriptor that the server answers on, or -1
+	int32_t pidfd;       // SERVE: descriptor of the first client, or -1
+	uint32_t reserved;
+	char uid_map[CORACLE_MAP_LEN]; // text for /proc/self/uid_map
+	char gid_map[CORACLE_MAP_LEN];
+};
+
+// A server's answer. The user namespace and then the images travel beside it as SCM_RIGHTS.
+struct coracle_reply {
+	uint32_t status; // 0 or an errno
+	uint32_t images;
+	char text[CORACLE_TEXT_LEN]; // what failed, when status is not 0
+};
+
+// What the process had when it started, before the Go runtime changed it.
+struct coracle_state {
+	uint64_t ignored; // bit n-1: signal n was ignored
+	uint64_t blocked; // bit n-1: signal n was blocked
+	uint32_t closed;  // bit n: descriptor n, of 0 to 2, was closed
+	uint32_t limits;  // bit n: soft[n] was read
+	uint64_t soft[4]; // soft limits: NOFILE, AS, NPROC, SIGPENDING
+};
+
+// What the constructor did.
+struct coracle_outcome {
+	int32_t role;
+	int32_t fd;      // the memfd
+	int32_t status;  // 0 or the errno of the step that failed
+	int32_t images;  // how many of image[] are valid
+	int32_t image[CORACLE_MAX_IMAGES];
+	char step[CORACLE_TEXT_LEN]; // what failed
+};
+
+extern struct coracle_state coracle_state;
+extern struct coracle_outcome coracle_outcome;
+
+// Record and restore (state.c).
+void coracle_record(void);
+void coracle_raise_limits(void);
+int coracle_exec(const char *path, char *const argv[], char *const envp[], const struct coracle_state *s);
+
+// Steps of the constructor; each returns 0 or sets coracle_outcome and returns -1.
+int coracle_fail(const char *step, int err);
+void coracle_become_server(struct coracle_header *h, int fd);
+int coracle_write_maps(const struct coracle_header *h);
+int coracle_split_pid(const struct coracle_header *h);
+
+// Starts a detached process (spawn.c): 0 or an errno.
+int coracle_spawn(const char *path, char *const argv[], char *const envp[]);
+
+#endif

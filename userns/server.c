@@ -1,0 +1,103 @@
+// Becoming an image server: nothing of the caller's job may show in it, and it must outlive the caller.
+#define _GNU_SOURCE
+#include "enter.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+// Where the descriptors stand that a server keeps.
+enum { FD_PLAN = 3, FD_SOCK = 4, FD_PIDFD = 5, FD_FIRST_FREE = 6, FD_HIGH = 64 };
+
+static void close_above(void) {
+#ifdef SYS_close_range
+	if (syscall(SYS_close_range, FD_FIRST_FREE, ~0u, 0) == 0)
+		return;
+#endif
+	struct rlimit rl;
+	int top = 65536;
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur < (rlim_t)top)
+		top = (int)rl.rlim_cur;
+	for (int fd = FD_FIRST_FREE; fd < top; fd++)
+		close(fd);
+}
+
+// place moves fd to the number at and makes it close-on-exec; a missing one leaves the number closed.
+static void place(int fd, int at) {
+	if (fd < 0)
+		close(at);
+	else
+		dup3(fd, at, O_CLOEXEC);
+}
+
+static int arrange_descriptors(const struct coracle_header *h, int fd) {
+	int plan = fcntl(fd, F_DUPFD, FD_HIGH);
+	int sock = fcntl(h->sock, F_DUPFD, FD_HIGH);
+	int pidfd = h->pidfd < 0 ? -1 : fcntl(h->pidfd, F_DUPFD, FD_HIGH);
+	int null = open("/dev/null", O_RDWR);
+	if (plan < 0 || sock < 0 || null < 0)
+		return coracle_fail("arrange descriptors", errno);
+	for (int i = 0; i < 3; i++)
+		if (null != i)
+			dup2(null, i);
+	place(plan, FD_PLAN);
+	place(sock, FD_SOCK);
+	place(pidfd, FD_PIDFD);
+	close_above();
+	coracle_outcome.fd = FD_PLAN;
+	return 0;
+}
+
+// The server works for every rank of the job: all its processors, the default policies, the hard limits.
+static void leave_the_rank(void) {
+	cpu_set_t cpus;
+	memset(&cpus, 0xff, sizeof cpus);
+	sched_setaffinity(0, sizeof cpus, &cpus); // the kernel cuts it down to the job's cpuset
+	struct sched_param param = {0};
+	sched_setscheduler(0, SCHED_OTHER, &param);
+#ifdef SYS_set_mempolicy
+	syscall(SYS_set_mempolicy, 0, NULL, 0);
+#endif
+	for (int resource = 0; resource < RLIM_NLIMITS; resource++) {
+		struct rlimit rl;
+		if (resource == RLIMIT_CORE || getrlimit((__rlimit_resource_t)resource, &rl) != 0)
+			continue;
+		rl.rlim_cur = rl.rlim_max;
+		setrlimit((__rlimit_resource_t)resource, &rl);
+	}
+}
+
+static void reset_signals(void) {
+	for (int sig = 1; sig < NSIG; sig++)
+		signal(sig, SIG_DFL);
+	sigset_t none;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+void coracle_become_server(struct coracle_header *h, int fd) {
+	reset_signals();
+	setsid();
+	umask(022);
+	leave_the_rank();
+	if (arrange_descriptors(h, fd) < 0)
+		return;
+	if (unshare(CLONE_NEWUSER) < 0) {
+		coracle_fail("create a user namespace", errno);
+		return;
+	}
+	if (coracle_write_maps(h) < 0)
+		return;
+	if (unshare(CLONE_NEWNS) < 0) {
+		coracle_fail("create a mount namespace", errno);
+		return;
+	}
+	if (chdir("/") < 0)
+		coracle_fail("change to /", errno);
+}

@@ -1,0 +1,220 @@
+// Package userns enters user namespaces in place.
+//
+// A user namespace can only be entered by a process with one thread, and the Go runtime
+// has several. So the binary executes itself again, and a C constructor that runs before the
+// runtime (enter.c) does what a [Header] in an inherited memfd says: join or create
+// namespaces, or become an image server. [Outcome] tells Go what came of it.
+//
+// The constructor also records what the process inherited ([Recorded]), because the Go
+// runtime changes signal dispositions, the signal mask and descriptors; [Exec] puts
+// all of it back when the process becomes the payload.
+package userns
+
+/*
+#include "enter.h"
+#include <stdlib.h>
+*/
+import "C"
+
+import (
+	"fmt"
+	"runtime"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// StageName is the argv[0] that makes the constructor look for a header. The number
+// of the memfd's descriptor follows as argv[1].
+const StageName = "coracle: stage"
+
+// A Role is the part that a re-executed binary plays.
+type Role int
+
+// The roles.
+const (
+	None  Role = C.ROLE_NONE  // the user's own call
+	Enter Role = C.ROLE_ENTER // stage two of a launch: in its namespaces, about to mount
+	Serve Role = C.ROLE_SERVE // an image server
+)
+
+// Flags of a [Header].
+type Flags uint32
+
+// The flags.
+const (
+	NewUser       Flags = C.FLAG_NEW_USER       // create a user namespace with the maps; else join the server's
+	Init          Flags = C.FLAG_INIT           // with CLONE_NEWPID: an init is PID 1 and the payload PID 2
+	Lock          Flags = C.FLAG_LOCK           // no_new_privs, and an empty capability bounding set
+	KeepSetgroups Flags = C.FLAG_KEEP_SETGROUPS // leave setgroups(2) permitted
+)
+
+// HeaderLen is the length in bytes of an encoded [Header].
+const HeaderLen = int(unsafe.Sizeof(C.struct_coracle_header{}))
+
+// A Header tells the constructor what to do.
+type Header struct {
+	Role       Role
+	Namespaces uintptr // CLONE_NEW* to unshare, without CLONE_NEWUSER
+	Flags      Flags
+	Sock       int    // Enter: the descriptor that the image server answers on; Serve: its own end. -1 none
+	Pidfd      int    // Serve: a pidfd of the first client, or -1
+	UIDMap     string // lines of /proc/self/uid_map
+	GIDMap     string
+}
+
+// Encode returns the header's bytes, HeaderLen of them. The error is that an id map is too long.
+func (h *Header) Encode() ([]byte, error) {
+	if len(h.UIDMap) >= C.CORACLE_MAP_LEN || len(h.GIDMap) >= C.CORACLE_MAP_LEN {
+		return nil, fmt.Errorf("id map of %d bytes: longer than %d", max(len(h.UIDMap), len(h.GIDMap)), C.CORACLE_MAP_LEN-1)
+	}
+	b := make([]byte, HeaderLen)
+	c := (*C.struct_coracle_header)(unsafe.Pointer(&b[0]))
+	copy(b, C.CORACLE_MAGIC)
+	c.role = C.uint32_t(h.Role)
+	c.namespaces = C.uint32_t(h.Namespaces)
+	c.flags = C.uint32_t(h.Flags)
+	c.sock = C.int32_t(h.Sock)
+	c.pidfd = C.int32_t(h.Pidfd)
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(&c.uid_map[0])), C.CORACLE_MAP_LEN), h.UIDMap)
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(&c.gid_map[0])), C.CORACLE_MAP_LEN), h.GIDMap)
+	return b, nil
+}
+
+// An Outcome is what the constructor did.
+type Outcome struct {
+	Role   Role
+	FD     int   // the memfd; the plan follows the header in it
+	Images []int // Enter: the images' detached mounts, the root first
+	Step   string
+	Errno  syscall.Errno // 0: all went well; else Step failed with it
+}
+
+// Stage returns what the constructor did. Role None: this is no stage.
+func Stage() Outcome {
+	o := &C.coracle_outcome
+	out := Outcome{Role: Role(o.role), FD: int(o.fd), Errno: syscall.Errno(o.status), Step: C.GoString(&o.step[0])}
+	for i := 0; i < int(o.images); i++ {
+		out.Images = append(out.Images, int(o.image[i]))
+	}
+	return out
+}
+
+// A StepError is a step of the constructor that failed.
+type StepError struct {
+	Step  string
+	Errno syscall.Errno
+}
+
+func (e *StepError) Error() string { return e.Step + ": " + e.Errno.Error() }
+
+// Unwrap returns the errno.
+func (e *StepError) Unwrap() error { return e.Errno }
+
+// Err returns the failed step as a [StepError], or nil.
+func (o Outcome) Err() error {
+	if o.Errno == 0 {
+		return nil
+	}
+	return &StepError{o.Step, o.Errno}
+}
+
+// A State is what a process inherited.
+type State struct {
+	Ignored uint64    // bit n-1: signal n is ignored
+	Blocked uint64    // bit n-1: signal n is blocked
+	Closed  uint32    // bit n: descriptor n, of 0 to 2, is closed
+	Limits  uint32    // bit n: Soft[n] is known
+	Soft    [4]uint64 // soft limits: NOFILE, AS, NPROC, SIGPENDING
+}
+
+// Recorded returns what this process inherited, as it was before the Go runtime started.
+func Recorded() State {
+	s := &C.coracle_state
+	out := State{Ignored: uint64(s.ignored), Blocked: uint64(s.blocked), Closed: uint32(s.closed), Limits: uint32(s.limits)}
+	for i := range out.Soft {
+		out.Soft[i] = uint64(s.soft[i])
+	}
+	return out
+}
+
+// Exec becomes the program at path with the attributes in s. It must be called on the
+// process's first thread, or the parent-death signal is lost. It returns only when execve(2) fails.
+func Exec(path string, argv, env []string, s State) error {
+	cs := C.struct_coracle_state{ignored: C.uint64_t(s.Ignored), blocked: C.uint64_t(s.Blocked), closed: C.uint32_t(s.Closed), limits: C.uint32_t(s.Limits)}
+	for i, v := range s.Soft {
+		cs.soft[i] = C.uint64_t(v)
+	}
+	p := C.CString(path)
+	errno := C.coracle_exec(p, cStrings(argv), cStrings(env), &cs)
+	return syscall.Errno(errno)
+}
+
+// Spawn starts the program at path as a process of its own that nobody has to wait for.
+// It inherits the descriptors that are not close-on-exec.
+func Spawn(path string, argv, env []string) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	p, a, e := C.CString(path), cStrings(argv), cStrings(env)
+	defer C.free(unsafe.Pointer(p))
+	defer freeStrings(a, len(argv))
+	defer freeStrings(e, len(env))
+	if errno := C.coracle_spawn(p, a, e); errno != 0 {
+		return syscall.Errno(errno)
+	}
+	return nil
+}
+
+func cStrings(list []string) **C.char {
+	p := (**C.char)(C.calloc(C.size_t(len(list)+1), C.size_t(unsafe.Sizeof((*C.char)(nil)))))
+	s := unsafe.Slice(p, len(list)+1)
+	for i, v := range list {
+		s[i] = C.CString(v)
+	}
+	return p
+}
+
+func freeStrings(p **C.char, n int) {
+	for _, s := range unsafe.Slice(p, n) {
+		C.free(unsafe.Pointer(s))
+	}
+	C.free(unsafe.Pointer(p))
+}
+
+// DropCapabilities empties the calling thread's capability sets. The thread must be the one that
+// calls [Exec] afterwards.
+func DropCapabilities() error {
+	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil && err != unix.EINVAL {
+		return fmt.Errorf("clear ambient capabilities: %w", err)
+	}
+	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var none [2]unix.CapUserData
+	if err := unix.Capset(&head, &none[0]); err != nil {
+		return fmt.Errorf("drop capabilities: %w", err)
+	}
+	return nil
+}
+
+// EncodeReply returns an image server's answer to a client. The descriptors of its user namespace and
+// of images mounts travel beside it. A status other than 0 is a failure that text explains.
+func EncodeReply(status syscall.Errno, images int, text string) []byte {
+	b := make([]byte, int(unsafe.Sizeof(C.struct_coracle_reply{})))
+	c := (*C.struct_coracle_reply)(unsafe.Pointer(&b[0]))
+	c.status = C.uint32_t(status)
+	c.images = C.uint32_t(images)
+	if len(text) >= C.CORACLE_TEXT_LEN {
+		text = text[:C.CORACLE_TEXT_LEN-1]
+	}
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(&c.text[0])), C.CORACLE_TEXT_LEN), text)
+	return b
+}
+
+// MaxImages is how many images one server can hand to a client.
+const MaxImages = C.CORACLE_MAX_IMAGES
+
+// Descriptors of an image server, as the constructor arranges them.
+const (
+	ServerSock  = 4 // where the first client's answer goes
+	ServerPidfd = 5 // the first client's pidfd; closed when the kernel has none
+)
