@@ -101,6 +101,9 @@ func (c *cli) hint(err error) string {
 	case errors.As(err, &kind):
 		return kindHint(kind)
 	}
+	if h := launchHint(err); h != "" {
+		return h
+	}
 	return imageHint(err)
 }
 

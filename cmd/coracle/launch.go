@@ -32,7 +32,7 @@ func (c *cli) launch(act runtime.Action, a *actionFlags, args []string) error {
 	defer img.Close()
 	facts := probe.Facts("", probe.Self(c.env))
 	facts.Host = image.HostTree("/")
-	root := img.Root()
+	root := rootOf(img)
 	if err := image.CheckArch(root.Arch, facts.Arch); err != nil {
 		return &image.PathError{Path: req.Image, Err: err}
 	}

@@ -5,11 +5,19 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	goruntime "runtime"
 
+	"coracle/runtime"
 	"coracle/runtime/probe"
 )
 
+// A launch executes on the process's first thread, or the caller's parent-death signal is lost.
+func init() { goruntime.LockOSThread() }
+
 func main() {
+	if isStage, err := runtime.RunStage(); isStage {
+		os.Exit(stageFailed(&cli{program: "coracle", err: os.Stderr}, err))
+	}
 	if probe.IsTrial(os.Args) {
 		if probe.RunTrial() != nil {
 			os.Exit(statusRuntime)
