@@ -314,6 +314,9 @@ func TestPlanMountsContain(t *testing.T) {
 			want: "bind /work/tmp → /tmp (--workdir)\n" + files + "home /home/ada dirs /\n"},
 		{name: "scratch without workdir", req: Request{Scratch: []string{"/s"}, NoHome: true, NoMount: []string{"dev", "proc", "sys", "bind-paths", "tmp"}},
 			want: "point dir /s\ntmpfs /s 750 (--scratch)\n" + files + "home /home/ada dirs /\n"},
+		{name: "scratch in place of the temporary directory", req: Request{Contain: true, Scratch: []string{"/tmp", "/tmp"}, NoHome: true,
+			NoMount: []string{"dev", "proc", "sys", "bind-paths"}},
+			want: "tmpfs /var/tmp 1777 (--contain)\ntmpfs /tmp 750 (--scratch)\n" + files + "home /home/ada dirs /\n"},
 		// DIRAC: the workdir's tmp is the home
 		{name: "home on /tmp", req: Request{Contain: true, Workdir: "/work", Home: bind.Spec{Source: "/tmp", Target: "/tmp", Why: "--home"},
 			NoMount: []string{"dev", "proc", "sys", "bind-paths", "/var/tmp"}},

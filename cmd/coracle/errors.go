@@ -3,13 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
-
-	"coracle/image"
-	"coracle/image/sif"
-	"coracle/runtime/probe"
-	"coracle/squash"
 )
 
 // The exit statuses of our own; every other one is the payload's.
@@ -83,64 +77,4 @@ func oneLine(s string) string {
 		}
 		return r
 	}, s)
-}
-
-// hint says what to type about err, or "".
-func (c *cli) hint(err error) string {
-	var missing *image.MissingError
-	var userns *probe.UserNSError
-	var fuse *probe.FuseError
-	var kind *image.KindError
-	switch {
-	case errors.As(err, &missing):
-		return missingHint(missing)
-	case errors.As(err, &userns):
-		return "ask the administrator to run: " + userns.Cure
-	case errors.As(err, &fuse):
-		return fuseHint(fuse)
-	case errors.As(err, &kind):
-		return kindHint(kind)
-	}
-	return imageHint(err)
-}
-
-func missingHint(e *image.MissingError) string {
-	if len(e.Similar) == 0 {
-		return ""
-	}
-	return "the directory has " + strings.Join(e.Similar, ", ")
-}
-
-func fuseHint(e *probe.FuseError) string {
-	if errors.Is(e, fs.ErrPermission) {
-		return "ask the administrator to run: chmod 0666 /dev/fuse"
-	}
-	return "ask the administrator to run: modprobe fuse"
-}
-
-func kindHint(e *image.KindError) string {
-	switch e.Looks {
-	case "a web page":
-		return "the download answered with an error page: get the image again"
-	case "nothing but zero bytes":
-		return "the copy or download was cut short: get the image again"
-	}
-	return "file NAME says what it is; images are SIF files, squashfs files and directories"
-}
-
-func imageHint(err error) string {
-	switch {
-	case errors.Is(err, sif.ErrTruncated), errors.Is(err, squash.ErrCorrupt), errors.Is(err, sif.ErrFormat),
-		errors.Is(err, image.ErrEmpty):
-		return "the file is damaged or incomplete: compare its checksum with the original's, or get it again"
-	case errors.Is(err, sif.ErrNoPrimary):
-		return "siftool list IMAGE shows what it holds"
-	case errors.Is(err, squash.ErrUnsupported):
-		return "make it again: unsquashfs -d root IMAGE && mksquashfs root new.squashfs -comp zstd"
-	case errors.Is(err, image.ErrExt):
-		return "copy its files into a squashfs image: fuse2fs -o ro IMAGE mnt && mksquashfs mnt new.squashfs"
-	case errors.Is(err, image.ErrEncrypted):
-		return "build it again without encryption, or decrypt it where its key is"
-	}
-	return ""
 }

@@ -34,6 +34,9 @@ func (c *cli) launch(act runtime.Action, a *actionFlags, args []string) error {
 		return err
 	}
 	if !req.DryRun {
+		for _, w := range plan.Warnings {
+			c.warn(w)
+		}
 		return runtime.Launch(plan)
 	}
 	if !a.json {
