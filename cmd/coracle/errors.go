@@ -50,22 +50,15 @@ func (c *cli) warn(msg string) {
 	}
 }
 
-// line prints one line of ours. Under the names of Apptainer and Singularity it begins
+// line prints one line of ours: an "error", a "warning", a "hint" or a "note". Under the names of Apptainer and Singularity it begins
 // as theirs do: programs look for these words at the start of a line.
 func (c *cli) line(kind, msg string) {
 	msg = oneLine(msg)
+	prefix := map[string]string{"error": "FATAL:   ", "warning": "WARNING: ", "hint": "INFO:    hint: ", "note": "INFO:    "}[kind]
 	if c.program == "coracle" {
-		fmt.Fprintf(c.err, "coracle: %s: %s\n", kind, msg)
-		return
+		prefix = "coracle: " + kind + ": "
 	}
-	switch kind {
-	case "error":
-		fmt.Fprintf(c.err, "FATAL:   %s\n", msg)
-	case "warning":
-		fmt.Fprintf(c.err, "WARNING: %s\n", msg)
-	default:
-		fmt.Fprintf(c.err, "INFO:    %s: %s\n", kind, msg)
-	}
+	fmt.Fprintf(c.err, "%s%s\n", prefix, msg)
 }
 
 // oneLine keeps a message on its line and free of control characters: parts of it come

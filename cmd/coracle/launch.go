@@ -100,7 +100,7 @@ func stageFailed(err error) int {
 	var exit *env.Exit
 	if errors.As(err, &exit) {
 		if exit.Message != "" && !c.global.silent {
-			c.line("info", exit.Message)
+			c.line("note", exit.Message)
 		}
 		return exit.Status
 	}
