@@ -44,14 +44,26 @@ func spec(src, dst string, ro bool, why string) bind.Spec {
 	return bind.Spec{Source: src, Target: dst, ReadOnly: ro, Why: why}
 }
 
-// The calls of batch systems and workflow engines.
-func TestCallers(t *testing.T) {
-	for _, tt := range []struct {
-		caller string
-		args   []string
-		env    []string
-		want   runtime.Request
-	}{
+// A callerTest is a command line as somebody's program builds it.
+type callerTest struct {
+	caller string
+	args   []string
+	want   runtime.Request
+}
+
+func checkCallers(t *testing.T, tests []callerTest) {
+	t.Helper()
+	for _, tt := range tests {
+		tt.want.Program, tt.want.Cwd = "apptainer", "/job"
+		got, warnings, err := resolveLine(tt.args, nil)
+		if err != nil || len(warnings) > 0 || !reflect.DeepEqual(got, tt.want) {
+			t.Errorf("%s: %q\n got %+v, %v, %v\nwant %+v", tt.caller, tt.args, got, warnings, err, tt.want)
+		}
+	}
+}
+
+func TestBatchSystems(t *testing.T) {
+	checkCallers(t, []callerTest{
 		{
 			caller: "HTCondor",
 			args: []string{"-s", "exec", "-S", "/scratch1", "-S", "/scratch2", "-B", "/var/lib/condor/dir", "-W", "/var/lib/condor/dir", "--pwd", "/srv",
@@ -84,6 +96,35 @@ func TestCallers(t *testing.T) {
 				Binds: []bind.Spec{spec("/cvmfs", "/cvmfs", false, "--bind"), spec("/hadoop", "/hadoop", true, "--bind")},
 			},
 		},
+		{
+			caller: "Slurm's oci.conf",
+			args:   []string{"exec", "--userns", "bundle/rootfs", "job.sh"},
+			want:   runtime.Request{Action: runtime.Exec, Image: "bundle/rootfs", Args: []string{"job.sh"}},
+		},
+		{
+			caller: "DIRAC",
+			args:   []string{"exec", "--contain", "--ipc", "--workdir", "wd", "--home", "/tmp", "--userns", "--bind", "/cvmfs", "--bind", "/dev/fuse", "img", "sh"},
+			want: runtime.Request{
+				Action: runtime.Exec, Image: "img", Args: []string{"sh"}, Contain: true, IPC: true, Workdir: "/job/wd", Home: spec("/tmp", "/tmp", false, "--home"),
+				Binds: []bind.Spec{spec("/cvmfs", "/cvmfs", false, "--bind"), spec("/dev/fuse", "/dev/fuse", false, "--bind")},
+			},
+		},
+		{
+			caller: "ATLAS pilot",
+			args:   []string{"exec", "-c", "-i", "img", "true"},
+			want:   runtime.Request{Action: runtime.Exec, Image: "img", Args: []string{"true"}, Contain: true, IPC: true},
+		},
+		{
+			caller: "ReFrame",
+			args:   []string{"exec", `-B/a:/b`, "img", "true"},
+			want: runtime.Request{Action: runtime.Exec, Image: "img", Args: []string{"true"},
+				Binds: []bind.Spec{spec("/a", "/b", false, "--bind")}},
+		},
+	})
+}
+
+func TestWorkflowEngines(t *testing.T) {
+	checkCallers(t, []callerTest{
 		{
 			caller: "Nextflow",
 			args:   []string{"exec", "--no-home", "--pid", "-B", "/work", "-B", "/ref:/ref:ro", "img.sif", "/bin/bash", "-c", "cd $PWD; /bin/bash -ue .command.sh"},
@@ -119,37 +160,7 @@ func TestCallers(t *testing.T) {
 				Binds: []bind.Spec{spec("/wd/lib", "/mnt/snakemake", false, "--bind")},
 			},
 		},
-		{
-			caller: "Slurm's oci.conf",
-			args:   []string{"exec", "--userns", "bundle/rootfs", "job.sh"},
-			want:   runtime.Request{Action: runtime.Exec, Image: "bundle/rootfs", Args: []string{"job.sh"}},
-		},
-		{
-			caller: "DIRAC",
-			args:   []string{"exec", "--contain", "--ipc", "--workdir", "wd", "--home", "/tmp", "--userns", "--bind", "/cvmfs", "--bind", "/dev/fuse", "img", "sh"},
-			want: runtime.Request{
-				Action: runtime.Exec, Image: "img", Args: []string{"sh"}, Contain: true, IPC: true, Workdir: "/job/wd", Home: spec("/tmp", "/tmp", false, "--home"),
-				Binds: []bind.Spec{spec("/cvmfs", "/cvmfs", false, "--bind"), spec("/dev/fuse", "/dev/fuse", false, "--bind")},
-			},
-		},
-		{
-			caller: "ATLAS pilot",
-			args:   []string{"exec", "-c", "-i", "img", "true"},
-			want:   runtime.Request{Action: runtime.Exec, Image: "img", Args: []string{"true"}, Contain: true, IPC: true},
-		},
-		{
-			caller: "ReFrame",
-			args:   []string{"exec", `-B/a:/b`, "img", "true"},
-			want: runtime.Request{Action: runtime.Exec, Image: "img", Args: []string{"true"},
-				Binds: []bind.Spec{spec("/a", "/b", false, "--bind")}},
-		},
-	} {
-		tt.want.Program, tt.want.Cwd, tt.want.Env = "apptainer", "/job", tt.env
-		got, warnings, err := resolveLine(tt.args, tt.env)
-		if err != nil || len(warnings) > 0 || !reflect.DeepEqual(got, tt.want) {
-			t.Errorf("%s: %q\n got %+v, %v, %v\nwant %+v", tt.caller, tt.args, got, warnings, err, tt.want)
-		}
-	}
+	})
 }
 
 // What flags and environment keys do to single fields.
