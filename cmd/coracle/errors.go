@@ -50,11 +50,11 @@ func (c *cli) warn(msg string) {
 	}
 }
 
-// line prints one line of ours: an "error", a "warning", a "hint" or a "note". Under the names of Apptainer and Singularity it begins
+// line prints one line of ours: an "error", a "warning", a "hint", a "note" or a "debug". Under the names of Apptainer and Singularity it begins
 // as theirs do: programs look for these words at the start of a line.
 func (c *cli) line(kind, msg string) {
 	msg = oneLine(msg)
-	prefix := map[string]string{"error": "FATAL:   ", "warning": "WARNING: ", "hint": "INFO:    hint: ", "note": "INFO:    "}[kind]
+	prefix := map[string]string{"error": "FATAL:   ", "warning": "WARNING: ", "hint": "INFO:    hint: ", "note": "INFO:    ", "debug": "DEBUG:   "}[kind]
 	if c.program == "coracle" {
 		prefix = "coracle: " + kind + ": "
 	}

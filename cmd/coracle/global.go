@@ -16,8 +16,8 @@ type globalFlags struct {
 
 func (g *globalFlags) table() []flag {
 	return []flag{
-		{name: "debug", short: 'd', on: &g.debug, group: "Global flags, before the command", help: "say what is done and why"},
-		{name: "verbose", short: 'v', count: &g.verbose, help: "say more; repeat for still more"},
+		{name: "debug", short: 'd', on: &g.debug, group: "Global flags, before the command", help: "print the plan before it is carried out, and how long planning took"},
+		{name: "verbose", short: 'v', count: &g.verbose, help: "print the plan before it is carried out"},
 		{name: "quiet", short: 'q', on: &g.quiet, help: "no progress, no closing lines"},
 		{name: "silent", short: 's', on: &g.silent, help: "errors only, no warnings"},
 		{name: "nocolor", on: &g.noColour, help: "no colour (NO_COLOR does the same)"},

@@ -98,10 +98,15 @@ func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 func helpCommand() command {
 	return command{
 		name: "help", args: "[COMMAND]", short: "help about a command",
-		examples: []string{"help", "help exec"},
+		examples: []string{"help exec", "help --man > coracle.1"},
 		max:      1,
 		build: func() ([]flag, action) {
-			return nil, func(c *cli, args []string) error {
+			var man bool
+			flags := []flag{{name: "man", on: &man, keys: []string{}, group: "Output", help: "the whole manual page, for man -l"}}
+			return flags, func(c *cli, args []string) error {
+				if man {
+					return c.printMan()
+				}
 				if len(args) == 0 {
 					return c.printTopHelp()
 				}

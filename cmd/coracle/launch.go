@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"coracle/image"
 	"coracle/runtime"
@@ -29,10 +31,12 @@ func (c *cli) launch(act runtime.Action, a *actionFlags, args []string) error {
 	for _, w := range warnings {
 		c.warn(w)
 	}
+	begin := time.Now()
 	plan, err := c.plan(&req)
 	if err != nil {
 		return err
 	}
+	c.tell(plan, time.Since(begin))
 	if !req.DryRun {
 		for _, w := range plan.Warnings {
 			c.warn(w)
@@ -46,6 +50,21 @@ func (c *cli) launch(act runtime.Action, a *actionFlags, args []string) error {
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
 	return enc.Encode(plan)
+}
+
+// tell prints the plan on standard error where that is wanted: standard output is the payload's.
+func (c *cli) tell(plan *runtime.Plan, took time.Duration) {
+	if c.global.level() == 0 {
+		return
+	}
+	var text strings.Builder
+	plan.WriteText(&text) // a builder takes everything
+	for line := range strings.Lines(text.String()) {
+		c.line("debug", strings.TrimRight(line, "\n"))
+	}
+	if c.global.debug {
+		c.line("debug", fmt.Sprintf("planned in %v", took.Round(time.Microsecond)))
+	}
 }
 
 // plan looks at the image and at the host and decides.
