@@ -158,7 +158,7 @@ func (m *mounter) temporary() {
 	}
 	for _, t := range [...]struct{ target, sub string }{{"/tmp", "tmp"}, {"/var/tmp", "var_tmp"}} {
 		switch {
-		case m.without(t.target):
+		case m.without(t.target), slices.Contains(m.req.Scratch, t.target):
 		case !m.req.Contain:
 			m.optional(t.target, "default")
 		case m.req.Workdir != "":
@@ -171,8 +171,11 @@ func (m *mounter) temporary() {
 
 // scratch mounts the directories of --scratch.
 func (m *mounter) scratch() {
-	for _, dir := range m.req.Scratch {
+	for i, dir := range m.req.Scratch {
 		dir = path.Clean("/" + dir)
+		if slices.Contains(m.req.Scratch[:i], dir) {
+			continue
+		}
 		if m.req.Workdir != "" {
 			m.ours("scratch"+dir, dir, 0o750)
 		} else {

@@ -1,6 +1,7 @@
 package env
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -43,6 +44,8 @@ func (sh *shell) call(ctx context.Context, args []string) ([]string, error) {
 	switch args[0] {
 	case "exec":
 		return sh.callExec(ctx, args)
+	case ".", "source":
+		sh.sourcing.Store(true)
 	case "exit":
 		sh.exited = true
 	case "umask":
@@ -73,7 +76,7 @@ func (sh *shell) callExec(ctx context.Context, args []string) ([]string, error) 
 	if len(argv) == 0 || sh.inner[interp.HandlerCtx(ctx).Pos] {
 		return slices.Concat(args[:1], argv), nil
 	}
-	sh.replaced = slices.Clone(argv)
+	sh.replaced = revealAll(slices.Clone(argv))
 	return nil, errExec
 }
 
@@ -92,6 +95,7 @@ func (sh *shell) exec(ctx context.Context, args []string) error {
 	case "hash":
 		return nil
 	}
+	args = revealAll(slices.Clone(args))
 	in := sh.in
 	in.Dir = hc.Dir
 	file, err := in.lookPath(args[0], hc.Env.Get(keyPath).String())
@@ -142,7 +146,7 @@ func commandEnv(env expand.Environ) []string {
 	list := make([]string, 0, len(vars))
 	for name, vr := range vars {
 		if vr.IsSet() && vr.Exported && vr.Kind == expand.String {
-			list = append(list, name+"="+vr.Str)
+			list = append(list, name+"="+reveal(vr.Str))
 		}
 	}
 	slices.Sort(list)
@@ -171,11 +175,17 @@ func (sh *shell) setUmask(hc interp.HandlerContext, args []string) error {
 
 // open opens a file for a script.
 func (sh *shell) open(ctx context.Context, name string, flag int, perm os.FileMode) (io.ReadWriteCloser, error) {
-	if deep() {
-		return nil, errDeep
-	}
+	name = reveal(name)
 	in := sh.in
 	in.Dir = interp.HandlerCtx(ctx).Dir
+	if sh.sourcing.Swap(false) {
+		text, err := in.readFile(name)
+		if err != nil {
+			return nil, err
+		}
+		text, _, _ = prepare(name, text) // the builtin reports what does not parse
+		return scriptFile{shallow{bytes.NewReader(text)}}, nil
+	}
 	f, err := os.OpenFile(in.host(name), flag, perm)
 	if err != nil {
 		var pe *fs.PathError
@@ -184,16 +194,20 @@ func (sh *shell) open(ctx context.Context, name string, flag int, perm os.FileMo
 		}
 		return nil, err
 	}
-	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() && info.Size() > maxEval {
-		return shallowFile{f}, nil // it may be a script to parse
-	}
 	return f, nil
 }
+
+// scriptFile is a script that the source builtin reads.
+type scriptFile struct{ io.Reader }
+
+func (scriptFile) Write([]byte) (int, error) { return 0, fs.ErrPermission }
+func (scriptFile) Close() error              { return nil }
 
 // stat looks a file up for a script.
 func (sh *shell) stat(ctx context.Context, name string, follow bool) (fs.FileInfo, error) {
 	in := sh.in
 	in.Dir = interp.HandlerCtx(ctx).Dir
+	name = reveal(name)
 	if follow {
 		return os.Stat(in.host(name))
 	}
@@ -202,10 +216,10 @@ func (sh *shell) stat(ctx context.Context, name string, follow bool) (fs.FileInf
 
 // access answers -r, -w and -x of test.
 func (sh *shell) access(_ context.Context, name string, mode interp.AccessMode) error {
-	return unix.Access(sh.in.host(name), uint32(mode))
+	return unix.Access(sh.in.host(reveal(name)), uint32(mode))
 }
 
 // readDir lists a directory for globs.
 func (sh *shell) readDir(_ context.Context, name string) ([]fs.DirEntry, error) {
-	return os.ReadDir(sh.in.host(path.Clean(name)))
+	return os.ReadDir(sh.in.host(path.Clean(reveal(name))))
 }

@@ -105,7 +105,8 @@ func words(in Inside, line string, vars map[string]string) (list []string, err e
 	if !ok {
 		return []string{line}, nil
 	}
-	return expand.Fields(expandConfig(in, vars), call.Args[1:]...)
+	list, err = expand.Fields(expandConfig(in, vars), call.Args[1:]...)
+	return revealAll(list), err
 }
 
 // expandConfig expands with the payload's variables; commands in $( … ) run inside.

@@ -141,6 +141,11 @@ func TestEnvironment(t *testing.T) {
 		{"no 99-base", plain.with(tree{".singularity.d/env/10-x.sh": "export A=1\n"}), set("B=$A"), map[string]string{"B": "1", "PATH": DefaultPath, "LD_LIBRARY_PATH": "/.singularity.d/libs"}},
 		{"read-only variables", script("readonly FOO=image\nexport FOO\n"), set("FOO=user"), map[string]string{"FOO": "image"}},
 		{"arguments of the container", script("export ARG=$1\n"), nil, map[string]string{"ARG": "/bin/true"}},
+		{"escapes outside quotes", script("export A=a\\ b\\$c'd\\e'\\'\"f\\$g\\h\"\\\nz\nB=\\é; export B\n. /more\n").with(tree{"more": "# caf\xe9\nexport C=x\\ y\nreturn 1\n"}), nil, map[string]string{
+			"A": `a b$cd\e'f$g\hz`, "B": "é", "C": "x y",
+		}},
+		{"escapes in a script that returns", script("export A=a\\ b\nreturn\n"), nil, map[string]string{"A": "a b"}},
+		{"scripts that are not UTF-8", script("# caf\xe9\nexport A=\xe9\xff B=\"${A}x\"\nexport \"C=$A\"\n"), set("D=$A\xfe"), map[string]string{"A": "\xe9\xff", "B": "\xe9\xffx", "C": "\xe9\xff", "D": "\xe9\xff\xfe"}},
 		{"--app", built.with(tree{"scif/apps/tool/bin/": "", "scif/apps/tool/scif/env/90-environment.sh": "export TOOL=1\n"}), func(o *Options) { o.App = "tool" }, map[string]string{
 			"APPTAINER_APPNAME": "tool", "SINGULARITY_APPNAME": "tool", "TOOL": "1", "SCIF_APPROOT": "/scif/apps/tool", "PATH": "/scif/apps/tool/bin:" + DefaultPath,
 		}},

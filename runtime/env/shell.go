@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"mvdan.cc/sh/v3/expand"
 	"mvdan.cc/sh/v3/interp"
@@ -19,8 +20,9 @@ type shell struct {
 	runner *interp.Runner
 	umask  int // set by a script's umask; -1 not set
 
-	replaced []string // the argv of an exec that a script called
-	exited   bool     // a script called exit
+	sourcing atomic.Bool // the next file to open is a script for the source builtin
+	replaced []string    // the argv of an exec that a script called
+	exited   bool        // a script called exit
 	inner    map[syntax.Pos]bool
 	warnings []string
 }
@@ -68,7 +70,7 @@ func (sh *shell) get(name string) (string, bool) {
 	if !vr.IsSet() {
 		return "", false
 	}
-	return vr.String(), true
+	return reveal(vr.String()), true
 }
 
 // exported lists the variables that commands get.
@@ -76,7 +78,7 @@ func (sh *shell) exported() map[string]string {
 	vars := make(map[string]string, len(sh.runner.Vars))
 	for name, vr := range sh.runner.Vars {
 		if vr.IsSet() && vr.Exported && vr.Kind == expand.String {
-			vars[name] = vr.Str
+			vars[name] = reveal(vr.Str)
 		}
 	}
 	return vars

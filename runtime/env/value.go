@@ -1,6 +1,7 @@
 package env
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -18,7 +19,7 @@ func (sh *shell) expand(value string) (string, error) {
 	if !strings.ContainsAny(value, "$`\\") {
 		return value, nil
 	}
-	word, err := syntax.NewParser().Document(shallow{strings.NewReader(value)})
+	word, err := syntax.NewParser().Document(shallow{bytes.NewReader(hide([]byte(value)))})
 	if err != nil {
 		return value, err
 	}
@@ -26,7 +27,7 @@ func (sh *shell) expand(value string) (string, error) {
 	if err != nil {
 		return value, err
 	}
-	return result, nil
+	return reveal(result), nil
 }
 
 // document expands a parsed value. A panic of the library is an error.
