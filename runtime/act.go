@@ -24,8 +24,9 @@ type tree struct {
 	base    string
 	root    int // O_PATH descriptor of base/root as it is now
 	images  []int
-	sources []int // by operation; -1 where it has none
-	files   int   // how many generated files there are
+	sources []mnt.Source // by operation; those of bind.Bind only
+	opened  []bool
+	files   int // how many generated files there are
 }
 
 // An opError is a mount operation that failed.
@@ -55,7 +56,7 @@ func buildTree(p *Plan, images []int) error {
 		return err
 	}
 	for i, op := range p.Layout.Ops {
-		if err := t.do(op, t.sources[i]); err != nil && !op.Optional {
+		if err := t.do(op, i); err != nil && !op.Optional {
 			return &opError{op, err}
 		}
 	}
@@ -71,23 +72,28 @@ func (t *tree) openSources(p *Plan) error {
 			return fmt.Errorf("make %s on the host: %w", pt.Path, err)
 		}
 	}
-	t.sources = make([]int, len(p.Layout.Ops))
+	t.sources = make([]mnt.Source, len(p.Layout.Ops))
+	t.opened = make([]bool, len(p.Layout.Ops))
 	for i, op := range p.Layout.Ops {
-		t.sources[i] = -1
 		if op.Type != bind.Bind {
 			continue
 		}
-		fd, err := openSource(op.Source)
+		s, err := mnt.Open(op.Source, !op.NoRec)
 		if err != nil && !op.Optional {
 			return &opError{op, err}
 		}
-		t.sources[i] = fd
+		t.sources[i], t.opened[i] = s, err == nil
 	}
 	return nil
 }
 
 func (t *tree) close() error {
-	for _, fd := range append(t.sources, t.images...) {
+	for i, s := range t.sources {
+		if t.opened[i] {
+			s.Close()
+		}
+	}
+	for _, fd := range t.images {
 		if fd >= 0 {
 			unix.Close(fd)
 		}
@@ -96,14 +102,14 @@ func (t *tree) close() error {
 }
 
 // do carries out one operation.
-func (t *tree) do(op bind.Op, source int) error {
+func (t *tree) do(op bind.Op, i int) error {
 	switch op.Type {
 	case bind.Mkdir, bind.Mkfile, bind.Link:
 		return t.makeEntry(op)
 	case bind.Data:
 		return t.bindData(op)
 	}
-	if op.Type == bind.Bind && source < 0 {
+	if op.Type == bind.Bind && !t.opened[i] {
 		return unix.ENOENT
 	}
 	target, err := openIn(t.root, op.Target)
@@ -114,7 +120,7 @@ func (t *tree) do(op bind.Op, source int) error {
 	attr := mnt.Attr{ReadOnly: op.ReadOnly, NoDev: op.NoDev, NoExec: op.NoExec, NoSuid: !op.Suid}
 	switch op.Type {
 	case bind.Bind:
-		err = mnt.Bind(source, target, !op.NoRec, attr)
+		err = t.sources[i].Bind(target, attr)
 	case bind.Image:
 		err = t.bindImage(op, target, attr)
 	case bind.Tmpfs:
@@ -191,7 +197,7 @@ func (t *tree) bindData(op bind.Op) error {
 	if err := writeAt(unix.AT_FDCWD, path, op.Content, perm(op.Perm, 0o644)); err != nil {
 		return err
 	}
-	source, err := openSource(path)
+	source, err := openPath(path)
 	if err != nil {
 		return err
 	}
@@ -211,7 +217,7 @@ func (t *tree) bindImage(op bind.Op, target int, attr mnt.Attr) error {
 	}
 	at := filepath.Join(t.base, "image"+strconv.Itoa(op.Image))
 	if err := os.Mkdir(at, 0o755); err == nil {
-		dir, err := openSource(at)
+		dir, err := openPath(at)
 		if err != nil {
 			return err
 		}
@@ -223,7 +229,7 @@ func (t *tree) bindImage(op bind.Op, target int, attr mnt.Attr) error {
 	} else if !errors.Is(err, os.ErrExist) {
 		return err
 	}
-	dir, err := openSource(at)
+	dir, err := openPath(at)
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ func Launch(p *Plan) error {
 	if p.Root.Kind == Squashfs || len(p.Images) > 0 {
 		s, err := server.Start(serverConfig(p), mapText(p.UIDs), mapText(p.GIDs))
 		if err != nil {
-			return fmt.Errorf("start the image server: %w", err)
+			return err
 		}
 		sock = s
 	}

@@ -56,26 +56,7 @@ func walkIn(root int, path string) (int, error) {
 	return fd, nil
 }
 
-// openSource opens a host path as O_PATH, following links and triggering an automount on its way.
-func openSource(path string) (int, error) {
-	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1, err
-	}
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		unix.Close(fd)
-		return -1, err
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
-		return fd, nil
-	}
-	// O_PATH does not trigger an automount on the last component; a component behind it does.
-	// A directory without search permission has none: it is bound as it is.
-	mounted, err := unix.Open(strings.TrimSuffix(path, "/")+"/.", unix.O_PATH|unix.O_CLOEXEC|unix.O_DIRECTORY, 0)
-	if err != nil {
-		return fd, nil
-	}
-	unix.Close(fd)
-	return mounted, nil
+// openPath opens a path of our own making as O_PATH.
+func openPath(path string) (int, error) {
+	return unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
 }

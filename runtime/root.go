@@ -18,16 +18,16 @@ var imageAttr = mnt.Attr{ReadOnly: true, NoDev: true, NoSuid: true}
 
 // placeRoot mounts the session's tmpfs and the root directory in it.
 func (t *tree) placeRoot(p *Plan) error {
-	sandbox := -1
+	var sandbox *mnt.Source
 	if p.Root.Kind == Sandbox {
-		fd, err := openSource(p.Root.Path)
+		s, err := mnt.Open(p.Root.Path, true)
 		if err != nil {
 			return fmt.Errorf("open %s: %w", p.Root.Path, err)
 		}
-		defer unix.Close(fd)
-		sandbox = fd
+		defer s.Close()
+		sandbox = &s
 	}
-	base, err := mnt.Base("mode=0755")
+	base, err := mnt.Base("mode=0755", p.hostPaths())
 	if err != nil {
 		return err
 	}
@@ -53,9 +53,20 @@ func (t *tree) placeRoot(p *Plan) error {
 	return t.reopenRoot()
 }
 
+// hostPaths are the places on the host that the plan looks at.
+func (p *Plan) hostPaths() []string {
+	paths := []string{p.Root.Path}
+	for _, op := range p.Layout.Ops {
+		if op.Type == bind.Bind {
+			paths = append(paths, op.Source)
+		}
+	}
+	return paths
+}
+
 // reopenRoot looks at base/root anew, after something was mounted on it.
 func (t *tree) reopenRoot() error {
-	fd, err := openSource(filepath.Join(t.base, "root"))
+	fd, err := openPath(filepath.Join(t.base, "root"))
 	if err != nil {
 		return err
 	}
@@ -66,14 +77,14 @@ func (t *tree) reopenRoot() error {
 	return nil
 }
 
-func (t *tree) placeImage(at string, sandbox int) error {
-	dir, err := openSource(at)
+func (t *tree) placeImage(at string, sandbox *mnt.Source) error {
+	dir, err := openPath(at)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(dir)
-	if sandbox >= 0 {
-		if err := mnt.Bind(sandbox, dir, true, imageAttr); err != nil {
+	if sandbox != nil {
+		if err := sandbox.Bind(dir, imageAttr); err != nil {
 			return fmt.Errorf("bind the image: %w", err)
 		}
 		return nil
@@ -90,7 +101,7 @@ func (t *tree) placeImage(at string, sandbox int) error {
 // providePoints lays the missing mount points over the image: a read-only overlay, or,
 // where the kernel or the plan does not want one, a patchwork of binds.
 func (t *tree) providePoints(p *Plan) error {
-	image, err := openSource(filepath.Join(t.base, "image"))
+	image, err := openPath(filepath.Join(t.base, "image"))
 	if err != nil {
 		return err
 	}

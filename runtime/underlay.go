@@ -48,7 +48,7 @@ func (t *tree) underlayPoints(l *bind.Layout, image int) error {
 		u.perm[pt.Path] = pt.Perm
 	}
 	// base/points becomes a mount of its own, so that it can be bound with all that is on it.
-	self, err := openSource(u.dir)
+	self, err := openPath(u.dir)
 	if err != nil {
 		return err
 	}
@@ -64,12 +64,12 @@ func (t *tree) underlayPoints(l *bind.Layout, image int) error {
 }
 
 func (t *tree) bindUnderlay(dir string) error {
-	source, err := openSource(dir)
+	source, err := openPath(dir)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(source)
-	target, err := openSource(filepath.Join(t.base, "root"))
+	target, err := openPath(filepath.Join(t.base, "root"))
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@
 
 struct coracle_outcome coracle_outcome = {.fd = -1};
 
-static const char stage_name[] = "coracle: stage";
+static const char stage_prefix[] = "coracle: ";
 
 // Less address space than this and the Go runtime aborts with a page of text.
 enum { NEEDED_AS = 1 << 30 };
@@ -141,7 +141,7 @@ __attribute__((constructor)) static void coracle_constructor(int argc, char **ar
 	coracle_raise_limits();
 	if (!enough_address_space())
 		_exit(255);
-	if (argc < 2 || strcmp(argv[0], stage_name) != 0)
+	if (argc < 2 || strncmp(argv[0], stage_prefix, sizeof stage_prefix - 1) != 0)
 		return;
 	struct coracle_header h;
 	int fd = atoi(argv[1]);

@@ -26,9 +26,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// StageName is the argv[0] that makes the constructor look for a header. The number
-// of the memfd's descriptor follows as argv[1].
-const StageName = "coracle: stage"
+// StagePrefix begins the argv[0] that makes the constructor look for a header; what follows it is
+// for people who look at ps. The number of the memfd's descriptor is argv[1].
+const StagePrefix = "coracle: "
 
 // A Role is the part that a re-executed binary plays.
 type Role int

@@ -57,7 +57,7 @@ func Start(c *Config, uidMap, gidMap string) (sock int, err error) {
 	defer unix.Close(fd)
 	inherit(own, true)
 	inherit(pidfd, true)
-	if err := stage.Start(fd, c.Images[0].Path); err != nil {
+	if err := stage.Start(fd, "image server", c.Images[0].Path); err != nil {
 		unix.Close(client)
 		return -1, err
 	}

@@ -54,7 +54,9 @@ func Main(o userns.Outcome) int {
 	var serving sync.WaitGroup
 	for _, s := range images {
 		serving.Go(func() {
-			if err := fuse.Serve(s.dev, s.reader, options(&c, s, log)); err != nil {
+			err := fuse.Serve(s.dev, s.reader, options(&c, s, log))
+			unix.Close(s.dev) // whoever still waits for an answer gets an error
+			if err != nil {
 				log.print(s.image.Path + ": " + err.Error())
 			}
 		})
@@ -130,7 +132,7 @@ func open(im Image) (*served, error) {
 
 // isolate leaves the host's tree, so that the server pins nothing of it, and mounts the images.
 func isolate(images []*served, c *Config) error {
-	base, err := mnt.Base("mode=0755,size=1m")
+	base, err := mnt.Base("mode=0755,size=1m", nil)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 
 	"coracle/userns"
 
@@ -76,25 +77,19 @@ func Read(fd int, document any) error {
 // Become executes this program again as the stage that the memfd fd describes. It must be called on
 // the process's first thread and returns only on failure.
 func Become(fd int) error {
-	err := userns.Exec(self, args(fd, ""), brief(), userns.Recorded())
+	err := userns.Exec(self, args("enter", fd), brief(), userns.Recorded())
 	return fmt.Errorf("execute %s again: %w", self, err)
 }
 
-// Start starts this program as a process of its own; title is what ps shows.
-func Start(fd int, title string) error {
-	if err := userns.Spawn(self, args(fd, title), serving()); err != nil {
-		return fmt.Errorf("start %s: %w", title, err)
+// Start starts this program as a process of its own. ps shows it as name, with the title behind.
+func Start(fd int, name, title string) error {
+	if err := userns.Spawn(self, append(args(name, fd), title), serving()); err != nil {
+		return fmt.Errorf("start the %s: %w", name, err)
 	}
 	return nil
 }
 
-func args(fd int, title string) []string {
-	a := []string{userns.StageName, fmt.Sprint(fd)}
-	if title != "" {
-		a = append(a, title)
-	}
-	return a
-}
+func args(name string, fd int) []string { return []string{userns.StagePrefix + name, strconv.Itoa(fd)} }
 
 // The environments of the stages are the Go runtime's settings alone; neither kind wants it to read
 // cgroup files at start.
