@@ -20,9 +20,11 @@ type shell struct {
 	runner *interp.Runner
 	umask  int // set by a script's umask; -1 not set
 
-	sourcing atomic.Bool // the next file to open is a script for the source builtin
-	replaced []string    // the argv of an exec that a script called
-	exited   bool        // a script called exit
+	calls    atomic.Uint32 // simple commands so far
+	runaway  atomic.Bool   // the script has been told to stop
+	sourcing atomic.Bool   // the next file to open is a script for the source builtin
+	replaced []string      // the argv of an exec that a script called
+	exited   bool          // a script called exit
 	inner    map[syntax.Pos]bool
 	warnings []string
 }
@@ -143,6 +145,7 @@ func (sh *shell) run(node syntax.Node) (err error) {
 		}
 	}()
 	sh.exited = false
+	sh.runaway.Store(false)
 	return sh.runner.Run(context.Background(), node)
 }
 
