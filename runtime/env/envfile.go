@@ -151,6 +151,10 @@ func harmless(name string, file *syntax.File) error {
 			if node.Op == syntax.Pipe || node.Op == syntax.PipeAll {
 				refuse(node, "a pipeline")
 			}
+		case *syntax.Assign:
+			if node.Name != nil && !identifier(node.Name.Value) {
+				refuse(node, fmt.Sprintf("the name %q", node.Name.Value))
+			}
 		case *syntax.CallExpr:
 			// The commonest mistake: NAME=value with spaces, without quotes.
 			if len(node.Args) > 0 && len(node.Assigns) > 0 {
