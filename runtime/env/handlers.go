@@ -1,7 +1,6 @@
 package env
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -184,7 +183,7 @@ func (sh *shell) open(ctx context.Context, name string, flag int, perm os.FileMo
 			return nil, err
 		}
 		text, _, _ = prepare(name, text) // the builtin reports what does not parse
-		return scriptFile{shallow{bytes.NewReader(text)}}, nil
+		return scriptFile{newShallow(text)}, nil
 	}
 	f, err := os.OpenFile(in.host(name), flag, perm)
 	if err != nil {

@@ -1,7 +1,6 @@
 package env
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -21,7 +20,7 @@ func (sh *shell) expand(value string) (string, error) {
 	if !strings.ContainsAny(value, "$`\\") {
 		return value, nil
 	}
-	word, err := syntax.NewParser().Document(shallow{bytes.NewReader(hide([]byte(value)))})
+	word, err := syntax.NewParser().Document(newShallow(hide([]byte(value))))
 	if err != nil {
 		return value, err
 	}
