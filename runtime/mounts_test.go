@@ -511,3 +511,14 @@ func TestPlanMountsErrors(t *testing.T) {
 		})
 	}
 }
+
+func BenchmarkPlanMounts(b *testing.B) {
+	facts, tree := ada(cluster()), debian()
+	req := Request{Cwd: "/home/ada/scratch/run", Binds: []bind.Spec{{Source: "/gpfs/data", Target: "/data"}}}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := planMounts(&req, &facts, &Root{Tree: tree}, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
