@@ -194,6 +194,8 @@ func TestPlanMounts(t *testing.T) {
 			want: "warning: the home directory /nope is not mounted: no such directory\nhome /srv dirs /\n"},
 		{name: "home below a temporary directory", req: Request{NoMount: none[:4], Cwd: "/", Home: bind.Spec{Source: "/work", Target: "/tmp/x"}},
 			want: "bind /tmp (default)\nbind /var/tmp (default)\nbind /work → /tmp/x (--home)\n" + files + "home /tmp/x dirs / /tmp/x\n"},
+		{name: "own home below a temporary directory", req: Request{NoMount: none[:4], Cwd: "/"}, home: "/tmp/x",
+			want: "bind /tmp (default)\nbind /var/tmp (default)\n" + files + "home /tmp/x dirs / /tmp/x\n"},
 		{name: "home in an image where /home is a symlink", req: Request{NoMount: none, Cwd: "/home/ada/job"},
 			img:  []string{"/home", "-> /var/home"},
 			want: "point dir /var/home\npoint dir /var/home/ada\nbind /home/ada → /var/home/ada (home)\nhome /home/ada dirs /home/ada/job /home/ada /\n"},
