@@ -149,8 +149,8 @@ func isDefinition(head []byte) bool {
 	return false
 }
 
-// detail describes the image for people.
-func (m *Image) detail() string {
+// Detail describes the image for people.
+func (m *Image) Detail() string {
 	if m.Squash == nil {
 		return "directory"
 	}

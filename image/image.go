@@ -12,7 +12,6 @@ import (
 
 	"coracle/bind"
 	"coracle/image/sif"
-	"coracle/runtime"
 	"coracle/squash"
 
 	"golang.org/x/sys/unix"
@@ -114,18 +113,16 @@ func realPath(fd int, path string) (string, error) {
 	return filepath.Abs(p)
 }
 
-// Root returns what the runtime needs to know of the image.
-func (m *Image) Root() runtime.Root {
-	r := runtime.Root{Path: m.Real, Arch: m.Arch, Tree: m.Tree, Detail: m.detail()}
-	if m.Format == Directory {
-		r.Kind = runtime.Sandbox
-		return r
-	}
-	r.Kind = runtime.Squashfs
-	r.Offset, r.Size = m.Offset, m.Size
-	r.Device, r.Inode = uint64(m.stat.Dev), m.stat.Ino
-	r.Length, r.ModTime = m.stat.Size, m.stat.Mtim.Nano()
-	return r
+// A Stamp is what the file was like when it was opened: another one by now has another stamp.
+type Stamp struct {
+	Device, Inode uint64
+	Length        int64 // bytes
+	ModTime       int64 // ns since 1970
+}
+
+// Stamp returns the image file's stamp.
+func (m *Image) Stamp() Stamp {
+	return Stamp{uint64(m.stat.Dev), m.stat.Ino, m.stat.Size, m.stat.Mtim.Nano()}
 }
 
 // Close lets go of the file.

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 // Where the descriptors stand that a server keeps.
-enum { FD_PLAN = 3, FD_SOCK = 4, FD_PIDFD = 5, FD_FIRST_FREE = 6, FD_HIGH = 64 };
+enum { FD_PLAN = 3, FD_SOCK = 4, FD_PIDFD = 5, FD_FIRST_FREE = 6, FD_HIGH = 16 };
 
 static void close_above(void) {
 #ifdef SYS_close_range

@@ -19,6 +19,7 @@ import "C"
 import (
 	"fmt"
 	"runtime"
+	"strings"
 	"syscall"
 	"unsafe"
 
@@ -107,7 +108,12 @@ type StepError struct {
 	Errno syscall.Errno
 }
 
-func (e *StepError) Error() string { return e.Step + ": " + e.Errno.Error() }
+func (e *StepError) Error() string {
+	if strings.HasSuffix(e.Step, e.Errno.Error()) { // an image server's own words
+		return e.Step
+	}
+	return e.Step + ": " + e.Errno.Error()
+}
 
 // Unwrap returns the errno.
 func (e *StepError) Unwrap() error { return e.Errno }

@@ -20,14 +20,6 @@ const maxDocument = 64 << 20
 // self is this program, whatever its name and place.
 const self = "/proc/self/exe"
 
-// The environments of the stages are the Go runtime's settings alone. A stage that lives for a
-// few milliseconds needs no second processor and no garbage collector, and neither kind wants the
-// runtime to read cgroup files at start.
-var (
-	brief   = []string{"GOMAXPROCS=1", "GOGC=off"}
-	serving = []string{"GODEBUG=containermaxprocs=0,updatemaxprocs=0"}
-)
-
 // File makes a memfd of the header and the document and returns its descriptor, which is
 // inherited by what is executed next.
 func File(h *userns.Header, document any) (int, error) {
@@ -84,13 +76,13 @@ func Read(fd int, document any) error {
 // Become executes this program again as the stage that the memfd fd describes. It must be called on
 // the process's first thread and returns only on failure.
 func Become(fd int) error {
-	err := userns.Exec(self, args(fd, ""), brief, userns.Recorded())
+	err := userns.Exec(self, args(fd, ""), brief(), userns.Recorded())
 	return fmt.Errorf("execute %s again: %w", self, err)
 }
 
 // Start starts this program as a process of its own; title is what ps shows.
 func Start(fd int, title string) error {
-	if err := userns.Spawn(self, args(fd, title), serving); err != nil {
+	if err := userns.Spawn(self, args(fd, title), serving()); err != nil {
 		return fmt.Errorf("start %s: %w", title, err)
 	}
 	return nil
@@ -103,3 +95,12 @@ func args(fd int, title string) []string {
 	}
 	return a
 }
+
+// The environments of the stages are the Go runtime's settings alone; neither kind wants it to read
+// cgroup files at start.
+
+// brief is for a stage that lives for a few milliseconds: no second processor, no garbage collection.
+func brief() []string { return []string{"GOMAXPROCS=1", "GOGC=off"} }
+
+// serving is for an image server.
+func serving() []string { return []string{"GODEBUG=containermaxprocs=0,updatemaxprocs=0"} }

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"fmt"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"coracle/bind"
+	"coracle/runtime"
+)
+
+// A situation is what a request depends on beside the flags.
+type situation struct {
+	program string
+	action  runtime.Action
+	cwd     string   // absolute
+	env     []string // the caller's environment
+	global  globalFlags
+
+	// readFile reads a file of variables.
+	readFile func(path string) ([]byte, error)
+}
+
+// request resolves flags and arguments to plain data. args are the image and what
+// follows it. The warnings are whole sentences.
+func (a *actionFlags) request(s situation, args []string) (r runtime.Request, warnings []string, err error) {
+	r = runtime.Request{
+		Program: s.program, Action: s.action, Image: args[0], Args: args[1:], Cwd: s.cwd, Env: s.env,
+		NoHome: a.noHome, NoMount: a.noMount, Contain: a.contain, Underlay: a.underlay, Compat: a.compat,
+		PID: a.pid, NoInit: a.noInit, IPC: a.ipc, UTS: a.uts || a.hostname != "", Hostname: a.hostname,
+		Net: a.net || a.network != "", Network: a.network,
+		CleanEnv: a.cleanEnv, NoEnv: a.noEnv, NoEval: a.noEval, App: a.app, ShellBin: a.shell, NoUmask: a.noUmask,
+		DryRun: a.dryRun, Quiet: s.global.silent, Verbose: s.global.level(),
+	}
+	a.spread(&r)
+	switch s.action {
+	case runtime.Exec: // the shell's exec, which Apptainer runs here, drops it
+		if len(r.Args) > 0 && r.Args[0] == "--" {
+			r.Args = r.Args[1:]
+		}
+		if len(r.Args) == 0 {
+			return r, nil, usageErrorf("exec: no command given; for a shell: %s shell %s", s.program, args[0])
+		}
+	case runtime.Shell:
+		if len(r.Args) > 0 {
+			warnings = append(warnings, fmt.Sprintf("shell takes no arguments: %q is ignored", strings.Join(r.Args, " ")))
+			r.Args = nil
+		}
+	}
+	if a.json && !a.dryRun {
+		return r, nil, usageErrorf("%s: --json goes with --dry-run", s.action)
+	}
+	if err := a.paths(&r, s); err != nil {
+		return r, nil, err
+	}
+	r.SetEnv, err = a.variables(s)
+	return r, warnings, err
+}
+
+// spread turns the flags that stand for several others into those.
+func (a *actionFlags) spread(r *runtime.Request) {
+	if a.compat {
+		r.NoInit, r.NoUmask, r.NoEval = true, true, true
+	}
+	if a.containAll || a.compat {
+		r.Contain, r.PID, r.IPC, r.CleanEnv = true, true, true, true
+	}
+	if a.noPID {
+		r.PID = false
+	}
+}
+
+// paths resolves binds and directories.
+func (a *actionFlags) paths(r *runtime.Request, s situation) error {
+	if a.network != "" && a.network != "none" {
+		return usageErrorf("--network %s: an ordinary user can have --network none only", a.network)
+	}
+	var err error
+	if r.Binds, err = a.bindSpecs(s.cwd); err != nil {
+		return err
+	}
+	if a.home != "" {
+		if r.Home, err = parseHome(a.home, s.cwd); err != nil {
+			return err
+		}
+	}
+	if a.workdir != "" {
+		r.Workdir = absolute(a.workdir, s.cwd)
+	}
+	for _, dir := range a.scratch {
+		r.Scratch = append(r.Scratch, path.Join("/", dir))
+	}
+	r.Pwd = a.cwd
+	if a.pwd != "" && a.cwd == "" {
+		r.Pwd = a.pwd
+	}
+	if r.Pwd != "" && !path.IsAbs(r.Pwd) {
+		return usageErrorf("--cwd %s: want an absolute path inside the container", r.Pwd)
+	}
+	return nil
+}
+
+// bindSpecs parses --bind and --mount, in this order, as Apptainer applies them.
+func (a *actionFlags) bindSpecs(cwd string) ([]bind.Spec, error) {
+	var specs []bind.Spec
+	for _, s := range a.binds {
+		more, err := parseBind(s, cwd)
+		if err != nil {
+			return nil, err
+		}
+		specs = append(specs, more...)
+	}
+	for _, s := range a.mounts {
+		more, err := parseMount(s, cwd)
+		if err != nil {
+			return nil, err
+		}
+		specs = append(specs, more...)
+	}
+	return specs, nil
+}
+
+// absolute makes p absolute, seen from dir.
+func absolute(p, dir string) string {
+	if filepath.IsAbs(p) {
+		return filepath.Clean(p)
+	}
+	return filepath.Join(dir, p)
+}
