@@ -46,12 +46,12 @@ func (a *actionFlags) mountFlags() []flag {
 		{name: "mount", arg: "SPEC", list: &a.mounts, joins: true, help: "the same, as type=bind,src=PATH,dst=PATH[,ro]"},
 		{name: "home", short: 'H', arg: "SRC[:DST]", str: &a.home, help: "another home directory"},
 		{name: "no-home", on: &a.noHome, help: "no home directory"},
-		{name: "no-mount", arg: "NAME", list: &a.noMount, comma: true, help: "leave out home, tmp, proc, sys, dev, devpts, cwd, bind-paths, /PATH"},
+		{name: "no-mount", arg: "NAME", list: &a.noMount, help: "leave out home, tmp, proc, sys, dev, devpts, cwd, bind-paths, /PATH"},
 		{name: "cwd", arg: "DIR", str: &a.cwd, keys: []string{"CWD", "TARGET_CWD"}, help: "directory to start in, inside (also --pwd)"},
 		{name: "pwd", arg: "DIR", str: &a.pwd, keys: []string{"PWD", "TARGET_PWD"}, hidden: true},
 		{name: "contain", short: 'c', on: &a.contain, help: "minimal /dev; empty home, /tmp and /var/tmp"},
 		{name: "workdir", short: 'W', arg: "DIR", str: &a.workdir, help: "keep those directories below DIR, not in memory"},
-		{name: "scratch", short: 'S', arg: "DIR", list: &a.scratch, comma: true, keys: []string{"SCRATCH", "SCRATCHDIR"}, help: "an empty writable directory at DIR"},
+		{name: "scratch", short: 'S', arg: "DIR", list: &a.scratch, keys: []string{"SCRATCH", "SCRATCHDIR"}, help: "an empty writable directory at DIR"},
 		{name: "underlay", on: &a.underlay, help: "never overlayfs for mount points that the image lacks"},
 	}
 }

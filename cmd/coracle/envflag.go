@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+
+	"coracle/runtime/env"
 )
 
 // variables returns what --env-file and --env set, in this order: later ones win.
@@ -20,7 +22,7 @@ func (a *actionFlags) variables(s situation) ([]string, error) {
 			}
 			return nil, fmt.Errorf("--env-file %q: %w", name, err)
 		}
-		more, err := parseEnvFile(name, b, s.env)
+		more, err := env.ParseFile(name, b, nil, s.env)
 		if err != nil {
 			return nil, err
 		}

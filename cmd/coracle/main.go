@@ -11,12 +11,13 @@ import (
 	"coracle/runtime/probe"
 )
 
-// A launch executes on the process's first thread, or the caller's parent-death signal is lost.
+// A launch must end on the thread that it began on: the parent-death signal and the
+// process's attributes belong to it.
 func init() { goruntime.LockOSThread() }
 
 func main() {
 	if isStage, err := runtime.RunStage(); isStage {
-		os.Exit(stageFailed(&cli{program: "coracle", err: os.Stderr}, err))
+		os.Exit(stageFailed(err))
 	}
 	if probe.IsTrial(os.Args) {
 		if probe.RunTrial() != nil {

@@ -18,6 +18,7 @@ type situation struct {
 	env     []string // the caller's environment
 	global  globalFlags
 
+	exists func(path string) bool // an absolute host path is there
 	// readFile reads a file of variables.
 	readFile func(path string) ([]byte, error)
 }
@@ -27,7 +28,7 @@ type situation struct {
 func (a *actionFlags) request(s situation, args []string) (r runtime.Request, warnings []string, err error) {
 	r = runtime.Request{
 		Program: s.program, Action: s.action, Image: args[0], Args: args[1:], Cwd: s.cwd, Env: s.env,
-		NoHome: a.noHome, NoMount: a.noMount, Contain: a.contain, Underlay: a.underlay, Compat: a.compat,
+		NoHome: a.noHome, Contain: a.contain, Underlay: a.underlay, Compat: a.compat,
 		PID: a.pid, NoInit: a.noInit, IPC: a.ipc, UTS: a.uts || a.hostname != "", Hostname: a.hostname,
 		Net: a.net || a.network != "", Network: a.network,
 		CleanEnv: a.cleanEnv, NoEnv: a.noEnv, NoEval: a.noEval, App: a.app, ShellBin: a.shell, NoUmask: a.noUmask,
@@ -73,23 +74,23 @@ func (a *actionFlags) spread(r *runtime.Request) {
 
 // paths resolves binds and directories.
 func (a *actionFlags) paths(r *runtime.Request, s situation) error {
-	if a.network != "" && a.network != "none" {
-		return usageErrorf("--network %s: an ordinary user can have --network none only", a.network)
-	}
 	var err error
-	if r.Binds, err = a.bindSpecs(s.cwd); err != nil {
+	if r.Binds, err = a.bindSpecs(s); err != nil {
 		return err
 	}
 	if a.home != "" {
-		if r.Home, err = parseHome(a.home, s.cwd); err != nil {
+		if r.Home, err = bind.ParseHome(a.home, s.cwd, s.exists); err != nil {
 			return err
 		}
 	}
 	if a.workdir != "" {
 		r.Workdir = absolute(a.workdir, s.cwd)
 	}
-	for _, dir := range a.scratch {
-		r.Scratch = append(r.Scratch, path.Join("/", dir))
+	if r.Scratch, err = each(a.scratch, bind.ParseScratch); err != nil {
+		return err
+	}
+	if r.NoMount, err = each(a.noMount, bind.ParseNoMount); err != nil {
+		return err
 	}
 	r.Pwd = a.cwd
 	if a.pwd != "" && a.cwd == "" {
@@ -102,23 +103,26 @@ func (a *actionFlags) paths(r *runtime.Request, s situation) error {
 }
 
 // bindSpecs parses --bind and --mount, in this order, as Apptainer applies them.
-func (a *actionFlags) bindSpecs(cwd string) ([]bind.Spec, error) {
-	var specs []bind.Spec
-	for _, s := range a.binds {
-		more, err := parseBind(s, cwd)
+func (a *actionFlags) bindSpecs(s situation) ([]bind.Spec, error) {
+	specs, err := each(a.binds, func(v string) ([]bind.Spec, error) { return bind.ParseBind(v, s.cwd, s.exists) })
+	if err != nil {
+		return nil, err
+	}
+	more, err := each(a.mounts, func(v string) ([]bind.Spec, error) { return bind.ParseMount(v, s.cwd) })
+	return append(specs, more...), err
+}
+
+// each parses every value of a flag that may be repeated.
+func each[T any](values []string, parse func(string) ([]T, error)) ([]T, error) {
+	var all []T
+	for _, v := range values {
+		list, err := parse(v)
 		if err != nil {
 			return nil, err
 		}
-		specs = append(specs, more...)
+		all = append(all, list...)
 	}
-	for _, s := range a.mounts {
-		more, err := parseMount(s, cwd)
-		if err != nil {
-			return nil, err
-		}
-		specs = append(specs, more...)
-	}
-	return specs, nil
+	return all, nil
 }
 
 // absolute makes p absolute, seen from dir.

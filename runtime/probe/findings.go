@@ -53,7 +53,7 @@ func (h Host) userNamespaces() Finding {
 	const name = "user-namespaces"
 	var sw *UserNSError
 	if errors.As(h.Facts.UserNS, &sw) {
-		return Finding{name, Failure, sw.Error(), sw.Cure}
+		return Finding{name, Failure, "this host does not let users create user namespaces: " + sw.Error(), sw.Cure}
 	}
 	if h.Trial == nil || h.Trial.UserNS == "" {
 		if h.MaxUserNS == "" {
@@ -92,7 +92,7 @@ func (h Host) fuse() Finding {
 		if errors.Is(err, fs.ErrPermission) {
 			cure = "chmod 0666 /dev/fuse"
 		}
-		return Finding{name, Failure, err.Error() + "; image files need it", cure}
+		return Finding{name, Failure, "image files need /dev/fuse: " + err.Error(), cure}
 	}
 	if h.Trial != nil && h.Trial.Fuse != "" && h.Trial.Tmpfs == "" {
 		return Finding{name, Failure, "/dev/fuse opens, mounting does not work: " + h.Trial.Fuse, "image files need FUSE in user namespaces, Linux 4.18"}

@@ -37,9 +37,10 @@ type Host struct {
 
 // Read collects everything under root ("" the host itself) but Trial, without changing anything.
 func Read(root string, c Caller, program string) Host {
+	f, source := facts(root, c)
 	h := Host{
-		Facts:       Facts(root, c),
-		UserSource:  findUser(root, c).Source,
+		Facts:       f,
+		UserSource:  source,
 		MaxUserNS:   readLine(root + "/proc/sys/user/max_user_namespaces"),
 		Chrooted:    chrooted(root),
 		NewUIDMap:   mapHelper(root, "newuidmap"),
@@ -74,7 +75,7 @@ func hasOpenTree() bool {
 // chrooted reports whether the root directory is not a mount point, which is how a
 // process in a chroot sees itself.
 func chrooted(root string) bool {
-	b, err := os.ReadFile(root + "/proc/self/mountinfo")
+	b, err := readFile(root + "/proc/self/mountinfo")
 	if err != nil || len(b) == 0 {
 		return false
 	}
@@ -91,7 +92,7 @@ func chrooted(root string) bool {
 //
 // Source: subuid(5): login name or uid, first id, count.
 func subordinate(path, name string, uid int) int64 {
-	b, err := os.ReadFile(path)
+	b, err := readFile(path)
 	if err != nil {
 		return 0
 	}

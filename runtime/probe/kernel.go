@@ -18,7 +18,7 @@ type UserNSError struct {
 }
 
 func (e *UserNSError) Error() string {
-	return fmt.Sprintf("this host does not let users create user namespaces (%s = %s)", e.Switch, e.Value)
+	return e.Switch + " = " + e.Value
 }
 
 // UserNS says whether the kernel's switches permit user namespaces. The error is a
@@ -52,7 +52,7 @@ func confined(root string) bool {
 // A FuseError says why /dev/fuse cannot be opened.
 type FuseError struct{ Err error }
 
-func (e *FuseError) Error() string { return fmt.Sprintf("/dev/fuse cannot be opened: %v", e.Err) }
+func (e *FuseError) Error() string { return fmt.Sprintf("it cannot be opened: %v", e.Err) }
 
 // Unwrap returns Err.
 func (e *FuseError) Unwrap() error { return e.Err }

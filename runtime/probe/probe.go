@@ -6,8 +6,10 @@
 package probe
 
 import (
+	"io"
 	"os"
 	goruntime "runtime"
+	"strconv"
 	"strings"
 
 	"coracle/runtime"
@@ -22,6 +24,7 @@ type Caller struct {
 	Umask    int    // permission bits that new files do not get
 	Release  string // uname -r
 	Arch     string // GOARCH name
+	TTY      string // path of the terminal that is standard input, output or error; "" none
 	Env      []string
 }
 
@@ -32,6 +35,7 @@ func Self(env []string) Caller {
 	c.Groups, _ = os.Getgroups()
 	c.Umask = unix.Umask(0o077)
 	unix.Umask(c.Umask)
+	c.TTY = terminal()
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {
 		c.Release = unix.ByteSliceToString(u.Release[:])
@@ -39,12 +43,31 @@ func Self(env []string) Caller {
 	return c
 }
 
+// terminal returns the path of the first of standard input, output and error that is a terminal.
+func terminal() string {
+	for fd := range 3 {
+		if _, err := unix.IoctlGetTermios(fd, unix.TCGETS); err != nil {
+			continue
+		}
+		if p, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd)); err == nil && strings.HasPrefix(p, "/dev/") {
+			return p
+		}
+	}
+	return ""
+}
+
 // Facts reads what a launch needs to know, in a few system calls. root is the directory
 // that the host's files are read under, "" for the host itself. The caller fills in Host.
 func Facts(root string, c Caller) runtime.Facts {
+	f, _ := facts(root, c)
+	return f
+}
+
+// facts tells in addition where the caller's name comes from.
+func facts(root string, c Caller) (runtime.Facts, string) {
 	f := runtime.Facts{
 		UID: c.UID, GID: c.GID, Groups: c.Groups, Umask: c.Umask,
-		Arch: c.Arch, Release: c.Release,
+		Arch: c.Arch, Release: c.Release, TTY: c.TTY,
 		Fuse:    Fuse(root),
 		UserNS:  UserNS(root),
 		Overlay: overlayExpected(c.Release),
@@ -52,7 +75,7 @@ func Facts(root string, c Caller) runtime.Facts {
 	u := findUser(root, c)
 	f.User, f.Gecos, f.HomeDir, f.LoginSh = u.Name, u.Gecos, u.Home, u.Shell
 	f.GroupName, f.GroupTags = groupNames(root, c.GID, c.Groups)
-	return f
+	return f, u.Source
 }
 
 // lookup returns the value of key in env, the last one where there are several.
@@ -67,9 +90,24 @@ func lookup(env []string, key string) string {
 
 // readLine returns the contents of a small file, without the white space around it, or "".
 func readLine(path string) string {
-	b, err := os.ReadFile(path)
+	b, err := readFile(path)
 	if err != nil {
 		return ""
 	}
 	return strings.TrimSpace(string(b))
+}
+
+// maxFile bounds the files that are read, in bytes: a passwd file of a big site has a few MiB.
+const maxFile = 64 << 20
+
+// readFile is os.ReadFile without the Go runtime's poller, whose start costs as much as
+// all the rest of a probe.
+func readFile(path string) ([]byte, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(fd), path)
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxFile))
 }

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"syscall"
 
+	"coracle/runtime/mnt"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -65,12 +67,9 @@ func RunTrial() error {
 func attempt() Trial {
 	var t Trial
 	const dir = "/tmp"
-	if err := unix.Mount("none", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
+	// The kernel has made the mounts of the new namespace slaves: nothing gets out.
+	if err := mnt.NewAt("tmpfs", "tmpfs", dir, mnt.Attr{NoSuid: true, NoDev: true}, "size=1m"); err != nil {
 		t.Tmpfs = reason(err)
-	} else if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "size=1m"); err != nil {
-		t.Tmpfs = reason(err)
-	}
-	if t.Tmpfs != "" {
 		t.Overlay, t.Fuse = "not tried", "not tried"
 		return t
 	}
@@ -86,9 +85,9 @@ func tryOverlay(dir string) error {
 		}
 	}
 	opts := fmt.Sprintf("lowerdir=%[1]s/lower,upperdir=%[1]s/upper,workdir=%[1]s/work", dir)
-	err := unix.Mount("overlay", dir+"/merged", "overlay", 0, opts+",userxattr")
+	err := mnt.NewAt("overlay", "overlay", dir+"/merged", mnt.Attr{}, opts+",userxattr")
 	if errors.Is(err, unix.EINVAL) { // a backport without that option
-		err = unix.Mount("overlay", dir+"/merged", "overlay", 0, opts)
+		err = mnt.NewAt("overlay", "overlay", dir+"/merged", mnt.Attr{}, opts)
 	}
 	return err
 }
@@ -99,15 +98,15 @@ func tryFuse(dir string) error {
 		return fmt.Errorf("open /dev/fuse: %w", err)
 	}
 	defer unix.Close(fd)
-	mnt := filepath.Join(dir, "fuse")
-	if err := os.Mkdir(mnt, 0o700); err != nil {
+	target := filepath.Join(dir, "fuse")
+	if err := os.Mkdir(target, 0o700); err != nil {
 		return err
 	}
 	opts := "fd=" + strconv.Itoa(fd) + ",rootmode=40000,user_id=0,group_id=0"
-	if err := unix.Mount("coracle", mnt, "fuse", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_RDONLY, opts); err != nil {
+	if err := mnt.NewAt("coracle", "fuse", target, mnt.Attr{ReadOnly: true, NoSuid: true, NoDev: true}, opts); err != nil {
 		return err
 	}
-	return unix.Unmount(mnt, unix.MNT_DETACH)
+	return mnt.Detach(target)
 }
 
 // reason words an error of a system call without the names of calls and files.

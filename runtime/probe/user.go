@@ -3,7 +3,6 @@ package probe
 import (
 	"bytes"
 	"context"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -35,7 +34,7 @@ const (
 // Only without that is `getent passwd UID` asked, where there is one.
 func findUser(root string, c Caller) user {
 	uid := strconv.Itoa(c.UID)
-	if b, err := os.ReadFile(root + "/etc/passwd"); err == nil {
+	if b, err := readFile(root + "/etc/passwd"); err == nil {
 		if u, ok := passwdEntry(b, uid); ok {
 			u.Source = fromPasswd
 			return u
@@ -106,7 +105,7 @@ func getent(uid string) (user, bool) {
 // groupNames finds the names of gid and of groups in /etc/group. Groups that only a
 // directory service knows stay without a name.
 func groupNames(root string, gid int, groups []int) (string, map[int]string) {
-	b, err := os.ReadFile(root + "/etc/group")
+	b, err := readFile(root + "/etc/group")
 	if err != nil {
 		return "", nil
 	}
