@@ -7,6 +7,7 @@ toolchain go1.26.8
 ignore ./bin
 
 require (
+	github.com/klauspost/compress v1.19.2
 	github.com/rogpeppe/go-internal v1.16.0
 	github.com/spf13/pflag v1.0.10
 	github.com/sylabs/sif/v2 v2.24.2

@@ -124,10 +124,25 @@ func runHere(m *testing.M) int {
 		}
 	}
 	before, others := files(), processes()
-	status := m.Run()
+	status := runIn(m)
 	for _, l := range remains(before, others) {
 		fmt.Fprintln(os.Stderr, "e2e: left behind:", l)
 		status = 1
 	}
 	return status
+}
+
+// runIn runs the tests with a directory of their own for the scripts' work.
+func runIn(m *testing.M) int {
+	dir, err := os.MkdirTemp("/tmp", "coracle-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Setenv("GOTMPDIR", dir); err != nil { // where testscript makes its directories
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		return 1
+	}
+	return m.Run()
 }

@@ -61,14 +61,16 @@ func start(cmd *exec.Cmd) (*terminal, error) {
 	if err != nil {
 		return nil, err
 	}
-	fd := int(master.Fd())
-	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
-	if err == nil {
-		err = unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0)
-	}
-	if err == nil {
-		err = unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 80})
-	}
+	var n int
+	err = control(master, func(fd int) (err error) {
+		if n, err = unix.IoctlGetInt(fd, unix.TIOCGPTN); err != nil {
+			return err
+		}
+		if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+			return err
+		}
+		return unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 80})
+	})
 	if err != nil {
 		master.Close()
 		return nil, fmt.Errorf("pseudo-terminal: %w", err)
@@ -89,6 +91,20 @@ func start(cmd *exec.Cmd) (*terminal, error) {
 	t := &terminal{master: master, cmd: cmd, output: make(chan []byte)}
 	go t.read()
 	return t, nil
+}
+
+// control calls do with the descriptor of f. Unlike f.Fd it leaves f in the care of the
+// poller, so that closing f ends a read that is under way.
+func control(f *os.File, do func(fd int) error) error {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var result error
+	if err := conn.Control(func(fd uintptr) { result = do(int(fd)) }); err != nil {
+		return err
+	}
+	return result
 }
 
 func (t *terminal) read() {
@@ -121,7 +137,7 @@ func (t *terminal) step(line string) error {
 		if _, err := fmt.Sscan(rest, &ws.Row, &ws.Col); err != nil {
 			return err
 		}
-		return unix.IoctlSetWinsize(int(t.master.Fd()), unix.TIOCSWINSZ, &ws)
+		return control(t.master, func(fd int) error { return unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &ws) })
 	case word == "hangup":
 		return t.master.Close()
 	case word == "status":

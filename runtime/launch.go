@@ -73,10 +73,11 @@ func (e *StageError) Error() string { return e.Err.Error() }
 // Unwrap returns what went wrong.
 func (e *StageError) Unwrap() error { return e.Err }
 
-// RunStage plays this process's part if it is a stage of a launch, and tells whether it is. A server
+// RunStage plays this process's part if it is a stage of a launch, and tells whether it is. Call it first in main. A server
 // ends the process; the last stage of a launch becomes the payload or returns its failure
 // as a [StageError].
 func RunStage() (isStage bool, err error) {
+	userns.LiftAddressSpace()
 	o := userns.Stage()
 	switch o.Role {
 	case userns.Serve:

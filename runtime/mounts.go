@@ -34,7 +34,7 @@ func planMounts(req *Request, facts *Facts, root *Root, data []bind.Tree) (mount
 	m.devices()
 	m.bindPaths()
 	m.kernel()
-	homeInTmp := under(m.home, "/tmp") || under(m.home, "/var/tmp")
+	homeInTmp := bind.Under(m.home, "/tmp") || bind.Under(m.home, "/var/tmp")
 	if !homeInTmp {
 		m.mountHome()
 	}
@@ -190,11 +190,11 @@ func (m *mounter) user() {
 	for _, b := range m.req.Binds {
 		op := bind.Op{Type: bind.Bind, Source: b.Source, Target: b.Target, ReadOnly: b.ReadOnly, Why: b.Why,
 			// devices work where they are bound on purpose, and in a bind of the whole host
-			NoDev: b.Source != "/" && !under(b.Source, "/dev")}
+			NoDev: b.Source != "/" && !bind.Under(b.Source, "/dev")}
 		if b.ImageSrc != "" {
 			op.Type, op.Source, op.Image = bind.Image, b.ImageSrc, imageNumber(images, b)
 			op.ReadOnly, op.NoDev = true, true
 		}
-		m.out = append(m.out, bind.Mount{Op: op, User: true})
+		m.out = append(m.out, bind.Mount{Op: op, User: true, File: b.Source})
 	}
 }

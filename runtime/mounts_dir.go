@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"path"
 	"slices"
-	"strings"
 
 	"coracle/bind"
 )
@@ -26,11 +25,6 @@ func (e *DirError) Error() string {
 
 // Unwrap returns the cause.
 func (e *DirError) Unwrap() error { return e.Err }
-
-// under tells whether the clean absolute path is dir or below it.
-func under(p, dir string) bool {
-	return strings.HasPrefix(p, dir) && (len(p) == len(dir) || p[len(dir)] == '/')
-}
 
 // setHome decides what $HOME is in the container, mounted or not.
 func (m *mounter) setHome() {
@@ -96,7 +90,7 @@ func ofTheSystem(dir string) bool {
 	case "/", "/etc", "/bin", "/mnt", "/usr", "/var", "/opt", "/sbin", "/lib", "/lib64":
 		return true
 	}
-	return under(dir, "/sys") || under(dir, "/proc") || under(dir, "/dev")
+	return bind.Under(dir, "/sys") || bind.Under(dir, "/proc") || bind.Under(dir, "/dev")
 }
 
 // keepsDir tells whether the caller's working directory should be there in the container.

@@ -162,14 +162,6 @@ func TestPlanMountsDefault(t *testing.T) {
 	}
 }
 
-// standard is the start of most plans.
-const standard = `bind /dev (default)
-bind /etc/hosts (default)
-bind /etc/localtime → /usr/share/zoneinfo/Etc/UTC (default)
-bind /proc (default)
-bind /sys (default)
-`
-
 func TestPlanMounts(t *testing.T) {
 	none := []string{"dev", "proc", "sys", "bind-paths", "tmp", "/etc/resolv.conf", "/etc/passwd", "/etc/group"}
 	for _, tt := range []struct {
@@ -202,6 +194,8 @@ func TestPlanMounts(t *testing.T) {
 			want: "warning: the home directory /nope is not mounted: no such directory\nhome /srv dirs /\n"},
 		{name: "home below a temporary directory", req: Request{NoMount: none[:4], Cwd: "/", Home: bind.Spec{Source: "/work", Target: "/tmp/x"}},
 			want: "bind /tmp (default)\nbind /var/tmp (default)\nbind /work → /tmp/x (--home)\n" + files + "home /tmp/x dirs / /tmp/x\n"},
+		{name: "own home below a temporary directory", req: Request{NoMount: none[:4], Cwd: "/"}, home: "/tmp/x",
+			want: "bind /tmp (default)\nbind /var/tmp (default)\n" + files + "home /tmp/x dirs / /tmp/x\n"},
 		{name: "home in an image where /home is a symlink", req: Request{NoMount: none, Cwd: "/home/ada/job"},
 			img:  []string{"/home", "-> /var/home"},
 			want: "point dir /var/home\npoint dir /var/home/ada\nbind /home/ada → /var/home/ada (home)\nhome /home/ada dirs /home/ada/job /home/ada /\n"},
@@ -231,197 +225,6 @@ func TestPlanMounts(t *testing.T) {
 var noLink = []string{"/etc/resolv.conf", "file:"}
 
 const files = "file /etc/passwd (user)\nfile /etc/group (user)\nbind /etc/resolv.conf (default)\n"
-
-// minimal is the /dev of --contain.
-const minimal = `tmpfs /dev 0 (--contain)
-mkfile /dev/null (--contain)
-bind /dev/null (--contain)
-mkfile /dev/zero (--contain)
-bind /dev/zero (--contain)
-mkfile /dev/full (--contain)
-bind /dev/full (--contain)
-mkfile /dev/random (--contain)
-bind /dev/random (--contain)
-mkfile /dev/urandom (--contain)
-bind /dev/urandom (--contain)
-mkfile /dev/tty (--contain)
-bind /dev/tty (--contain)
-`
-
-// pseudo and shared complete it.
-const pseudo = `mkdir /dev/pts (--contain)
-devpts /dev/pts (--contain)
-symlink pts/ptmx → /dev/ptmx (--contain)
-`
-
-const shared = `mkdir /dev/shm (--contain)
-tmpfs /dev/shm 1777 (--contain)
-`
-
-const links = `symlink /proc/self/fd → /dev/fd (--contain)
-symlink /proc/self/fd/0 → /dev/stdin (--contain)
-symlink /proc/self/fd/1 → /dev/stdout (--contain)
-symlink /proc/self/fd/2 → /dev/stderr (--contain)
-`
-
-const paths = "bind /etc/hosts (default)\nbind /etc/localtime → /usr/share/zoneinfo/Etc/UTC (default)\n"
-
-func TestPlanMountsContain(t *testing.T) {
-	own := func(src, dst string) bind.Spec { return bind.Spec{Source: src, Target: dst, Why: "--bind"} }
-	for _, tt := range []struct {
-		name string
-		req  Request
-		tty  string
-		host []string
-		want string
-	}{
-		{name: "plain", req: Request{Cwd: "/work", Contain: true},
-			want: "point dir /home/ada\n" + minimal + pseudo + shared + links + paths + "bind /proc (default)\nbind /sys (default)\n" +
-				"tmpfs /home/ada 750 (--contain)\ntmpfs /tmp 1777 (--contain)\ntmpfs /var/tmp 1777 (--contain)\n" + files +
-				"home /home/ada dirs /home/ada /\n"},
-		{name: "all, on a terminal", req: Request{Cwd: "/work", Contain: true, PID: true, IPC: true, NoMount: []string{"home", "tmp", "bind-paths"}},
-			tty: "/dev/pts/3",
-			want: minimal + "mkfile /dev/console (--contain)\nbind /dev/pts/3 → /dev/console (--contain)\n" + pseudo + shared +
-				"mkdir /dev/mqueue (--ipc)\nmqueue /dev/mqueue (--ipc)\n" + links + "proc /proc (--pid)\nbind /sys (default)\n" + files +
-				"home /home/ada dirs /\n"},
-		{name: "no pseudo-terminals, a device and a directory of devices",
-			req: Request{Contain: true, NoHome: true, NoMount: []string{"devpts", "tmp", "bind-paths"},
-				Binds: []bind.Spec{own("/dev/fuse", "/dev/fuse"), own("/dev/pts", "/dev/x/pts")}},
-			want: minimal + shared + links + "bind /proc (default)\nbind /sys (default)\n" + files +
-				"mkfile /dev/fuse (--bind)\nbind /dev/fuse (--bind)\n" +
-				"mkdir /dev/x (--bind)\nmkdir /dev/x/pts (--bind)\nbind /dev/pts → /dev/x/pts (--bind)\nhome /home/ada dirs /\n"},
-		{name: "the host's devices all the same",
-			req:  Request{Contain: true, NoHome: true, NoMount: []string{"tmp", "bind-paths"}, Binds: []bind.Spec{own("/dev", "/dev")}},
-			want: "bind /proc (default)\nbind /sys (default)\n" + files + "bind /dev (--bind)\nhome /home/ada dirs /\n"},
-		{name: "a device that the host lacks", req: Request{Contain: true, NoHome: true, NoMount: []string{"tmp", "bind-paths", "proc", "sys", "devpts"}},
-			host: []string{"/dev/full", ""},
-			want: strings.Replace(minimal, "mkfile /dev/full (--contain)\nbind /dev/full (--contain)\n", "", 1) + shared + links + files +
-				"home /home/ada dirs /\n"},
-		{name: "no devices, own network", req: Request{Contain: true, Net: true, NoHome: true, NoMount: []string{"dev", "tmp", "proc", "sys"}},
-			want: strings.Replace(paths, "bind /etc/hosts (default)", "file /etc/hosts (--net)", 1) + files + "home /home/ada dirs /\n"},
-		{name: "workdir and scratch",
-			req: Request{Contain: true, Workdir: "/work", Scratch: []string{"/s", "/tmp/deep/s"}, NoMount: []string{"dev", "proc", "sys", "bind-paths"}},
-			want: "make dir /work/home 750\nmake dir /work/tmp 1777\nmake dir /work/var_tmp 1777\nmake dir /work/scratch 750\n" +
-				"make dir /work/scratch/s 750\nmake dir /work/scratch/tmp 750\nmake dir /work/scratch/tmp/deep 750\n" +
-				"make dir /work/scratch/tmp/deep/s 750\nmake dir /work/tmp/deep 755\nmake dir /work/tmp/deep/s 755\n" +
-				"point dir /home/ada\npoint dir /s\n" +
-				"bind /work/home → /home/ada (--workdir)\nbind /work/tmp → /tmp (--workdir)\nbind /work/var_tmp → /var/tmp (--workdir)\n" +
-				"bind /work/scratch/s → /s (--workdir)\nbind /work/scratch/tmp/deep/s → /tmp/deep/s (--workdir)\n" + files +
-				"home /home/ada dirs /home/ada /\n"},
-		{name: "a workdir used before",
-			req:  Request{Contain: true, Workdir: "/work", NoMount: []string{"dev", "proc", "sys", "bind-paths", "home", "/var/tmp"}},
-			host: []string{"/work/tmp", "dir"},
-			want: "bind /work/tmp → /tmp (--workdir)\n" + files + "home /home/ada dirs /\n"},
-		{name: "scratch without workdir", req: Request{Scratch: []string{"/s"}, NoHome: true, NoMount: []string{"dev", "proc", "sys", "bind-paths", "tmp"}},
-			want: "point dir /s\ntmpfs /s 750 (--scratch)\n" + files + "home /home/ada dirs /\n"},
-		{name: "scratch in place of the temporary directory", req: Request{Contain: true, Scratch: []string{"/tmp", "/tmp"}, NoHome: true,
-			NoMount: []string{"dev", "proc", "sys", "bind-paths"}},
-			want: "tmpfs /var/tmp 1777 (--contain)\ntmpfs /tmp 750 (--scratch)\n" + files + "home /home/ada dirs /\n"},
-		// DIRAC: the workdir's tmp is the home
-		{name: "home on /tmp", req: Request{Contain: true, Workdir: "/work", Home: bind.Spec{Source: "/tmp", Target: "/tmp", Why: "--home"},
-			NoMount: []string{"dev", "proc", "sys", "bind-paths", "/var/tmp"}},
-			want: "make dir /work/tmp 1777\nbind /work/tmp → /tmp (--workdir)\n" + files + "home /tmp dirs /tmp /\n"},
-		// GlideinWMS: the working directory is the home, under another name
-		{name: "glidein", req: Request{Contain: true, Cwd: "/scratch/ada/run", Pwd: "/srv", Home: bind.Spec{Source: "/scratch/ada/run", Target: "/srv"},
-			NoMount: []string{"dev", "proc", "sys", "bind-paths", "tmp"}},
-			want: "point dir /srv\nbind /scratch/ada/run → /srv (--home)\n" + files + "home /srv dirs /srv\n"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			facts := ada(cluster(tt.host...))
-			facts.TTY = tt.tty
-			p, err := planMounts(&tt.req, &facts, &Root{Tree: debian(noLink...)}, nil)
-			if got := describe(p); err != nil || got != tt.want {
-				t.Errorf("error %v, got\n%swant\n%s", err, got, tt.want)
-			}
-		})
-	}
-}
-
-// HTCondor's probe: a directory with a program and no more than the places for it.
-func TestPlanMountsBareImage(t *testing.T) {
-	bare := bindtest.New(map[string]string{"/dev": "dir", "/proc": "dir", "/exit_37": "file:"})
-	facts := ada(cluster())
-	req := Request{Contain: true, PID: true, IPC: true, NoMount: []string{"dev"}}
-	p, err := planMounts(&req, &facts, &Root{Tree: bare}, nil)
-	const want = `point dir /etc
-point file /etc/hosts
-point file /etc/localtime
-point file /etc/resolv.conf
-point dir /home
-point dir /home/ada
-point dir /sys
-point dir /tmp
-point dir /var
-point dir /var/tmp
-bind /etc/hosts (default)
-bind /etc/localtime (default)
-proc /proc (--pid)
-bind /sys (default)
-tmpfs /home/ada 750 (--contain)
-tmpfs /tmp 1777 (--contain)
-tmpfs /var/tmp 1777 (--contain)
-bind /etc/resolv.conf (default)
-home /home/ada dirs /home/ada /
-`
-	if got := describe(p); err != nil || got != want {
-		t.Errorf("error %v, got\n%swant\n%s", err, got, want)
-	}
-}
-
-func TestPlanMountsWorkingDirectory(t *testing.T) {
-	quiet := []string{"dev", "proc", "sys", "bind-paths", "tmp", "/etc/resolv.conf", "/etc/passwd", "/etc/group"}
-	const home = "bind /home/ada (home)\n"
-	own := func(src, dst string) bind.Spec { return bind.Spec{Source: src, Target: dst, Why: "--bind"} }
-	for _, tt := range []struct {
-		name, cwd string
-		req       Request
-		host      []string
-		want      string
-	}{
-		{name: "in home", cwd: "/home/ada/job", want: home + "home /home/ada dirs /home/ada/job /home/ada /\n"},
-		{name: "through a symlink in home", cwd: "/home/ada/scratch/run",
-			want: "point dir /scratch\npoint dir /scratch/ada\npoint dir /scratch/ada/run\n" + home +
-				"bind /home/ada/scratch/run → /scratch/ada/run (working directory)\nhome /home/ada dirs /home/ada/scratch/run /home/ada /\n"},
-		{name: "through a symlink at the root", cwd: "/data/set",
-			want: "point dir /data\npoint dir /data/set\n" + home + "bind /data/set (working directory)\nhome /home/ada dirs /data/set /home/ada /\n"},
-		{name: "in a bind", cwd: "/data/set", req: Request{Binds: []bind.Spec{own("/gpfs/data", "/data")}},
-			want: "point dir /data\n" + home + "bind /gpfs/data → /data (--bind)\nhome /home/ada dirs /data/set /home/ada /\n"},
-		{name: "in the way of a bind", cwd: "/scratch/ada", req: Request{Binds: []bind.Spec{own("/work", "/scratch/ada/new")}},
-			want: "point dir /scratch\npoint dir /scratch/ada\npoint dir /scratch/ada/new\n" + home + "bind /work → /scratch/ada/new (--bind)\n" +
-				"warning: /scratch/ada is not mounted in the container: it would hide /scratch/ada/new, which it does not have\n" +
-				"home /home/ada dirs /scratch/ada /home/ada /\n"},
-		{name: "below a bind that has it not", cwd: "/scratch/ada/run", req: Request{Binds: []bind.Spec{own("/work", "/scratch")}},
-			want: "point dir /scratch\n" + home + "bind /work → /scratch (--bind)\n" +
-				"warning: the working directory /scratch/ada/run is not in the container: starting in /home/ada\nhome /home/ada dirs /home/ada /\n"},
-		{name: "system", cwd: "/etc", want: home + "home /home/ada dirs /etc /home/ada /\n"},
-		{name: "system behind a symlink", cwd: "/cfg", host: []string{"/cfg", "-> /etc"},
-			want: home + "warning: the working directory /cfg is not in the container: starting in /home/ada\nhome /home/ada dirs /home/ada /\n"},
-		{name: "kernel", cwd: "/sys/fs", host: []string{"/sys/fs", "dir"},
-			want: home + "warning: the working directory /sys/fs is not in the container: starting in /home/ada\nhome /home/ada dirs /home/ada /\n"},
-		{name: "like a system directory only in part", cwd: "/devel", host: []string{"/devel", "dir"},
-			want: "point dir /devel\n" + home + "bind /devel (working directory)\nhome /home/ada dirs /devel /home/ada /\n"},
-		{name: "below a system directory", cwd: "/opt/x", host: []string{"/opt/x", "dir"},
-			want: "point dir /opt\npoint dir /opt/x\n" + home + "bind /opt/x (working directory)\nhome /home/ada dirs /opt/x /home/ada /\n"},
-		{name: "removed", cwd: "/gone",
-			want: home + "warning: the working directory /gone is not in the container: starting in /home/ada\nhome /home/ada dirs /home/ada /\n"},
-		{name: "unwanted", cwd: "/work", req: Request{NoMount: []string{"cwd"}},
-			want: home + "home /home/ada dirs /home/ada /\n"},
-		{name: "named", cwd: "/work", req: Request{Pwd: "/usr/bin/"},
-			want: "point dir /work\n" + home + "bind /work (working directory)\nhome /home/ada dirs /usr/bin/\n"},
-		{name: "named from the working directory", cwd: "/scratch", req: Request{Pwd: "ada/run"},
-			want: "point dir /scratch\n" + home + "bind /scratch (working directory)\nhome /home/ada dirs /scratch/ada/run\n"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			facts := ada(cluster(tt.host...))
-			tt.req.Cwd = tt.cwd
-			tt.req.NoMount = append(tt.req.NoMount, quiet...)
-			p, err := planMounts(&tt.req, &facts, &Root{Tree: debian("/home/ada", "dir", "/etc/resolv.conf", "file:")}, nil)
-			if got := describe(p); err != nil || got != tt.want {
-				t.Errorf("error %v, got\n%swant\n%s", err, got, tt.want)
-			}
-		})
-	}
-}
 
 func TestPlanMountsUser(t *testing.T) {
 	image := func(src, dst, dir, id string) bind.Spec {
@@ -453,42 +256,6 @@ func TestPlanMountsUser(t *testing.T) {
 	}
 }
 
-func TestMergeTable(t *testing.T) {
-	me := tableEntry{"ada", 1500, ":1500::/home/ada:/bin/sh"}
-	const line = "ada:x:1500:1500::/home/ada:/bin/sh\n"
-	for _, tt := range []struct{ name, old, want string }{
-		{"appended", "root:x:0:0::/root:/bin/sh\n", "root:x:0:0::/root:/bin/sh\n" + line},
-		{"no newline at the end", "root:x:0:0::/:", "root:x:0:0::/:\n" + line},
-		{"empty file", "", line},
-		{"the same user", "ada:x:1500:1:old:/x:/y\nb:x:2:2:::\n", line + "b:x:2:2:::\n"},
-		{"another user with the id", "ubuntu:x:1500:1500::/home/ubuntu:\n", line + "ubuntu:x:1500:1500::/home/ubuntu:\n"},
-		{"another id for the name", "a:x:1:1:::\nada:x:7:7:::\n", "a:x:1:1:::\n" + line + "ada:x:7:7:::\n"},
-		{"both", "ubuntu:x:1500:::\nada:x:1500:::\n", line + "ubuntu:x:1500:::\n"},
-		{"odd lines stay", "+::::::\n\n#x\nada\n", "+::::::\n\n#x\n" + line + "ada\n"},
-	} {
-		if got := string(mergeTable([]byte(tt.old), []tableEntry{me})); got != tt.want {
-			t.Errorf("%s: mergeTable = %q, want %q", tt.name, got, tt.want)
-		}
-	}
-}
-
-func TestTableEntries(t *testing.T) {
-	f := Facts{UID: 7, GID: 8, User: "u", Gecos: "a:b", LoginSh: "", Groups: []int{8, 9, 10}, GroupName: "g", GroupTags: map[int]string{9: "h"}}
-	for home, want := range map[string]string{"/h": ":8::/h:/bin/sh", "": ":8::/:/bin/sh", "/x:y": ":8::/:/bin/sh"} {
-		if got := passwdEntry(&f, home); len(got) != 1 || got[0] != (tableEntry{"u", 7, want}) {
-			t.Errorf("passwdEntry(home %q) = %+v, want tail %q", home, got, want)
-		}
-	}
-	want := []tableEntry{{"g", 8, ":u"}, {"h", 9, ":u"}} // 10 has no name
-	if got := groupEntries(&f); !reflect.DeepEqual(got, want) {
-		t.Errorf("groupEntries = %+v, want %+v", got, want)
-	}
-	f.User = ""
-	if got := passwdEntry(&f, "/h"); got != nil {
-		t.Errorf("passwdEntry without a name = %+v, want none", got)
-	}
-}
-
 func TestPlanMountsErrors(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -509,5 +276,16 @@ func TestPlanMountsErrors(t *testing.T) {
 				t.Errorf("planMounts: %v, want %s", err, tt.want)
 			}
 		})
+	}
+}
+
+func BenchmarkPlanMounts(b *testing.B) {
+	facts, tree := ada(cluster()), debian()
+	req := Request{Cwd: "/home/ada/scratch/run", Binds: []bind.Spec{{Source: "/gpfs/data", Target: "/data"}}}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := planMounts(&req, &facts, &Root{Tree: tree}, nil); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

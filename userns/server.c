@@ -66,7 +66,7 @@ static void leave_the_rank(void) {
 #endif
 	for (int resource = 0; resource < RLIM_NLIMITS; resource++) {
 		struct rlimit rl;
-		if (resource == RLIMIT_CORE || getrlimit((__rlimit_resource_t)resource, &rl) != 0)
+		if (resource == RLIMIT_CORE || resource == RLIMIT_AS || getrlimit((__rlimit_resource_t)resource, &rl) != 0)
 			continue;
 		rl.rlim_cur = rl.rlim_max;
 		setrlimit((__rlimit_resource_t)resource, &rl);

@@ -102,6 +102,10 @@ func Stage() Outcome {
 	return out
 }
 
+// LiftAddressSpace lets the process use all of its address space, once the Go runtime has started: the
+// constructor shows it less where there is little. Call it first of all.
+func LiftAddressSpace() { C.coracle_raise_limits() }
+
 // A StepError is a step of the constructor that failed.
 type StepError struct {
 	Step  string

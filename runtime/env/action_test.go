@@ -163,10 +163,7 @@ func TestScriptCommands(t *testing.T) {
 	// The process's own root is the container here: the script runs this machine's programs.
 	in := Inside{Dir: dir, Stdout: out, Stderr: out}
 	s, _ := New(execTrue(nil))
-	sh, err := newShell(in, s.Own, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	sh := newShell(in, newEnviron(s.Own, true), nil)
 	text := "export PATH=/usr/bin:/bin\nexport A=$(env | grep ^HOME=)\nenv pwd\n(umask; umask 077; umask)\nno-such-command\n[ $? = 127 ] && export B=127\nsh -c 'kill -9 $$'\nexport C=$?\nsh -c 'exit 5' || export D=$?\n"
 	if err := sh.source("test", []byte(text)); err != nil {
 		t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"maps"
-	"slices"
 
 	"mvdan.cc/sh/v3/interp"
 )
@@ -75,14 +74,7 @@ func (s Spec) interpret(in Inside, cmd *Command, name string, text []byte, args 
 	if err != nil {
 		return target{}, &ExecError{Err: err}
 	}
-	var start []Var
-	for _, k := range slices.Sorted(maps.Keys(vars)) {
-		start = append(start, Var{Name: Text(k), Value: Text(vars[k])})
-	}
-	sh, err := newShell(in, start, args)
-	if err != nil {
-		return target{}, err
-	}
+	sh := newShell(in, exportedVars(vars), args)
 	sh.inner = innerExecs(file)
 	err = sh.run(file)
 	if sh.umask >= 0 {

@@ -41,37 +41,14 @@ func ParseFile(name string, text []byte, args, environ []string) ([]string, erro
 	if err := harmless(name, file); err != nil {
 		return nil, err
 	}
-	start := &recorder{vars: map[string]expand.Variable{}}
-	for _, v := range parse(environ) {
-		start.vars[string(v.Name)] = expand.Variable{Set: true, Kind: expand.String, Str: string(v.Value)}
-	}
-	if err := evaluateFile(name, file, args, start); err != nil {
-		return nil, err
-	}
-	return start.result, nil
+	return evaluateFile(name, file, args, newEnviron(parse(environ), false))
 }
 
-// A recorder is the caller's environment, none of it exported.
-type recorder struct {
-	vars   map[string]expand.Variable
-	result []string
-}
-
-func (r *recorder) Get(name string) expand.Variable { return r.vars[name] }
-
-func (r *recorder) Each(f func(name string, vr expand.Variable) bool) {
-	for name, vr := range r.vars {
-		if !f(name, vr) {
-			return
-		}
-	}
-}
-
-// evaluateFile runs a parsed file and collects what it assigned into start.result.
-func evaluateFile(name string, file *syntax.File, args []string, start *recorder) (err error) {
+// evaluateFile runs a parsed file and returns what it assigned.
+func evaluateFile(name string, file *syntax.File, args []string, start environ) (set []string, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: %s: the interpreter gave up: %v", ErrEnvFile, name, p)
+			set, err = nil, fmt.Errorf("%w: %s: the interpreter gave up: %v", ErrEnvFile, name, p)
 		}
 	}()
 	var messages strings.Builder
@@ -88,22 +65,22 @@ func evaluateFile(name string, file *syntax.File, args []string, start *recorder
 		}),
 	)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	err = runner.Run(context.Background(), file)
 	if text := strings.TrimSpace(messages.String()); text != "" {
-		return fmt.Errorf("%w: %s: %s", ErrEnvFile, name, strings.ReplaceAll(text, "\n", "; "))
+		return nil, fmt.Errorf("%w: %s: %s", ErrEnvFile, name, strings.ReplaceAll(text, "\n", "; "))
 	}
 	var status interp.ExitStatus
 	if err != nil && !errors.As(err, &status) {
-		return fmt.Errorf("%w: %s: %w", ErrEnvFile, name, err)
+		return nil, fmt.Errorf("%w: %s: %w", ErrEnvFile, name, err)
 	}
 	for _, name := range assigned(file) {
 		if vr := runner.Vars[name]; vr.IsSet() && vr.Kind == expand.String && !fixed(name) {
-			start.result = append(start.result, name+"="+reveal(vr.Str))
+			set = append(set, name+"="+reveal(vr.Str))
 		}
 	}
-	return nil
+	return set, nil
 }
 
 // notRun is the error for a command in an environment file.
@@ -150,6 +127,10 @@ func harmless(name string, file *syntax.File) error {
 		case *syntax.BinaryCmd:
 			if node.Op == syntax.Pipe || node.Op == syntax.PipeAll {
 				refuse(node, "a pipeline")
+			}
+		case *syntax.Assign:
+			if node.Name != nil && !identifier(node.Name.Value) {
+				refuse(node, fmt.Sprintf("the name %q", node.Name.Value))
 			}
 		case *syntax.CallExpr:
 			// The commonest mistake: NAME=value with spaces, without quotes.

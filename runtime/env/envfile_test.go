@@ -37,6 +37,7 @@ func TestParseFile(t *testing.T) {
 		{"PATH=/x:\\$PATH\n", []string{"PATH=/x:$PATH"}, ""},
 
 		{"A=b c\n", nil, `env:1:5: the command "c" is not possible here`},
+		{"0=[\n", nil, `the name "0"`},
 		{"ls\n", nil, `"ls" is not run`},
 		{"A=1\nfoo bar=baz\n", nil, `"foo" is not run`},
 		{"A=$(id)\n", nil, "env:1:3: command substitution"},

@@ -1,7 +1,6 @@
 package env
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,24 +21,24 @@ import (
 
 // Bounds on what a script can make the interpreter do.
 const (
-	maxFrames     = 20_000  // Go stack frames: some thousand nested calls or parentheses
+	maxFrames     = 8_000   // Go stack frames: some hundred nested calls or parentheses
+	checkEvery    = 16      // calls between looks at the stack, which take time
 	maxGoroutines = 1_000   // pipelines inside pipelines
 	maxEval       = 1 << 17 // bytes of text that one eval or trap parses
 )
 
 var (
-	errDeep = errors.New("it is nested too deeply")
-	errWide = errors.New("it starts too many pipelines at once")
+	errDeep = errors.New("it is nested too deeply or calls itself without end")
 	errLong = errors.New("the text for eval is too long")
 )
 
 // call sees every simple command before it runs.
 func (sh *shell) call(ctx context.Context, args []string) ([]string, error) {
-	if deep() {
-		return nil, errDeep
+	if sh.calls.Add(1)%checkEvery == 0 && (deep() || goruntime.NumGoroutine() > maxGoroutines) {
+		sh.runaway.Store(true)
 	}
-	if goruntime.NumGoroutine() > maxGoroutines {
-		return nil, errWide
+	if sh.runaway.Load() { // every subshell of the script stops
+		return nil, errDeep
 	}
 	switch args[0] {
 	case "exec":
@@ -184,7 +183,7 @@ func (sh *shell) open(ctx context.Context, name string, flag int, perm os.FileMo
 			return nil, err
 		}
 		text, _, _ = prepare(name, text) // the builtin reports what does not parse
-		return scriptFile{shallow{bytes.NewReader(text)}}, nil
+		return scriptFile{newShallow(text)}, nil
 	}
 	f, err := os.OpenFile(in.host(name), flag, perm)
 	if err != nil {

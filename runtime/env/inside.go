@@ -57,15 +57,17 @@ func (in Inside) readFile(name string) ([]byte, error) {
 			return nil, &fs.PathError{Op: "read", Path: name, Err: errTooLong}
 		}
 		buf = slices.Grow(buf, 4096)
+		room := cap(buf) - len(buf)
 		n, err := unix.Read(fd, buf[len(buf):cap(buf)])
 		switch {
 		case err == unix.EINTR:
 		case err != nil:
 			return nil, &fs.PathError{Op: "read", Path: name, Err: err}
-		case n == 0:
-			return buf, nil
 		default:
 			buf = buf[:len(buf)+n]
+			if n < room { // the end, in a regular file
+				return buf, nil
+			}
 		}
 	}
 }
@@ -128,14 +130,25 @@ func (in Inside) executable(name string) bool {
 // scripts lists the *.sh files of a directory, sorted by name, and says whether the
 // directory exists.
 func (in Inside) scripts(dir string) ([]string, bool) {
-	f, err := os.Open(in.host(dir))
+	fd, err := openRead(in.host(dir))
 	if err != nil {
 		return nil, false
 	}
-	defer f.Close()
-	names, err := f.Readdirnames(-1)
-	if err != nil {
-		return nil, false
+	defer unix.Close(fd)
+	var names []string
+	var buf [4096]byte
+	for {
+		n, err := unix.ReadDirent(fd, buf[:])
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil && names == nil {
+			return nil, false // not a directory, or one that cannot be read
+		}
+		if err != nil || n <= 0 {
+			break
+		}
+		_, _, names = unix.ParseDirent(buf[:n], -1, names)
 	}
 	names = slices.DeleteFunc(names, func(name string) bool {
 		return !strings.HasSuffix(name, ".sh") || strings.HasPrefix(name, ".")

@@ -114,12 +114,8 @@ func expandConfig(in Inside, vars map[string]string) *expand.Config {
 	return &expand.Config{
 		Env: expand.FuncEnviron(func(name string) string { return vars[name] }),
 		CmdSubst: func(w io.Writer, sub *syntax.CmdSubst) error {
-			var start []Var
-			for k, v := range vars {
-				start = append(start, Var{Name: Text(k), Value: Text(v)})
-			}
-			sh, err := newShell(in, start, nil)
-			if err != nil {
+			sh := newShell(in, exportedVars(vars), nil)
+			if err := sh.start(); err != nil {
 				return err
 			}
 			if err := interp.StdIO(in.input(), w, in.errput())(sh.runner); err != nil {

@@ -33,11 +33,10 @@ type Command struct {
 // even then.
 func (s Spec) Resolve(in Inside) (Command, error) {
 	cmd := Command{Umask: -1}
-	sh, err := newShell(in, s.scriptVars(), Strings(s.Args))
-	if err != nil {
-		return cmd, err
-	}
-	err = s.evaluate(sh)
+	// The image's scripts do not see the host's variables: what an image sets does not
+	// depend on its caller.
+	sh := newShell(in, newEnviron(s.Own, true), Strings(s.Args))
+	err := s.evaluate(sh)
 	cmd.Warnings, cmd.Umask = sh.warnings, sh.umask
 	if err != nil && !errors.Is(err, errExec) {
 		return cmd, err
@@ -53,12 +52,6 @@ func (s Spec) Resolve(in Inside) (Command, error) {
 		}
 	}
 	return s.command(in, cmd, target, vars)
-}
-
-// scriptVars are the variables that the image's scripts see when they start. The host's
-// are not among them: what an image sets does not depend on its caller.
-func (s Spec) scriptVars() []Var {
-	return s.Own
 }
 
 // evaluate runs the image's environment scripts and sets what the user asks for.

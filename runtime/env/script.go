@@ -41,18 +41,25 @@ func parseShallow(name string, text []byte) (file *syntax.File, err error) {
 			file, err = nil, errors.New(name+": the parser gave up")
 		}
 	}()
-	return syntax.NewParser().Parse(shallow{bytes.NewReader(text)}, name)
+	return syntax.NewParser().Parse(newShallow(text), name)
 }
 
-// shallow is a reader that fails when the parser that reads from it has recursed too
+// A shallow is a reader that fails when the parser that reads from it has recursed too
 // deeply: the parser reads in small pieces, at whatever depth it is.
-type shallow struct{ io.Reader }
+type shallow struct {
+	io.Reader
+	reads int
+}
 
-func (s shallow) Read(p []byte) (int, error) {
-	if deep() {
+// newShallow makes a shallow reader of a script.
+func newShallow(text []byte) *shallow { return &shallow{Reader: bytes.NewReader(text)} }
+
+func (s *shallow) Read(p []byte) (int, error) {
+	s.reads++
+	if s.reads%4 == 0 && deep() {
 		return 0, errDeep
 	}
-	return s.Reader.Read(p)
+	return s.Reader.Read(p[:min(len(p), 1024)])
 }
 
 // hidden is the first of 256 code points, at the end of Unicode's last private plane, that

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync/atomic"
 
@@ -12,17 +13,21 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// A shell interprets the image's scripts inside this process and holds their variables.
-// It is bash as far as mvdan.cc/sh goes.
+// A shell evaluates the image's scripts inside this process and holds their variables.
+// It starts with what [parsePlain] understands; the first script that needs more starts
+// the interpreter, which is bash as far as mvdan.cc/sh goes and then keeps the variables.
 type shell struct {
 	in     Inside
-	params []string // $1 and up
-	runner *interp.Runner
-	umask  int // set by a script's umask; -1 not set
+	params []string       // $1 and up
+	vars   environ        // the variables, until there is a runner
+	runner *interp.Runner // nil until a script needs it
+	umask  int            // set by a script's umask; -1 not set
 
-	sourcing atomic.Bool // the next file to open is a script for the source builtin
-	replaced []string    // the argv of an exec that a script called
-	exited   bool        // a script called exit
+	calls    atomic.Uint32 // simple commands so far
+	runaway  atomic.Bool   // the script has been told to stop
+	sourcing atomic.Bool   // the next file to open is a script for the source builtin
+	replaced []string      // the argv of an exec that a script called
+	exited   bool          // a script called exit
 	inner    map[syntax.Pos]bool
 	warnings []string
 }
@@ -30,18 +35,25 @@ type shell struct {
 // errExec stops the interpreter when a script calls exec.
 var errExec = errors.New("the script called exec")
 
-// newShell makes a shell with the given exported variables.
-func newShell(in Inside, vars []Var, params []string) (*shell, error) {
-	sh := &shell{in: in, params: params, umask: -1}
+// newShell makes a shell with the given variables. It takes the map over.
+func newShell(in Inside, vars environ, params []string) *shell {
+	return &shell{in: in, params: params, vars: vars, umask: -1}
+}
+
+// start makes the interpreter, once.
+func (sh *shell) start() error {
+	if sh.runner != nil {
+		return nil
+	}
 	runner, err := interp.New(
-		interp.StdIO(in.input(), in.output(), in.errput()),
-		interp.Env(environ(vars)),
+		interp.StdIO(sh.in.input(), sh.in.output(), sh.in.errput()),
+		interp.Env(sh.vars),
 		interp.Interactive(true), // aliases work
 		func(r *interp.Runner) error {
-			r.Dir = in.dir()
+			r.Dir = sh.in.dir()
 			return nil
 		},
-		interp.Params(slices.Concat([]string{"--"}, params)...),
+		interp.Params(slices.Concat([]string{"--"}, sh.params)...),
 		interp.CallHandler(sh.call),
 		interp.ExecHandlers(func(interp.ExecHandlerFunc) interp.ExecHandlerFunc { return sh.exec }),
 		interp.OpenHandler(sh.open),
@@ -49,34 +61,36 @@ func newShell(in Inside, vars []Var, params []string) (*shell, error) {
 		interp.AccessHandler(sh.access),
 		interp.ReadDirHandler2(sh.readDir),
 	)
-	sh.runner = runner
-	return sh, err
-}
-
-// environ turns variables into what the interpreter reads: all of them exported.
-func environ(vars []Var) expand.Environ {
-	list := make([]string, 0, len(vars))
-	for _, v := range vars {
-		if identifier(string(v.Name)) {
-			list = append(list, string(v.Name)+"="+string(v.Value))
-		}
+	if err == nil {
+		sh.runner = runner
 	}
-	return expand.ListEnviron(list...)
+	return err
 }
 
 // get returns a variable's value and whether it is set, exported or not.
 func (sh *shell) get(name string) (string, bool) {
-	vr := sh.runner.Vars[name]
-	if !vr.IsSet() {
-		return "", false
+	if sh.runner != nil {
+		if vr, known := sh.runner.Vars[name]; known {
+			return reveal(vr.String()), vr.IsSet()
+		}
 	}
-	return reveal(vr.String()), true
+	v, ok := sh.vars[name]
+	return v.text, ok
 }
 
 // exported lists the variables that commands get.
 func (sh *shell) exported() map[string]string {
-	vars := make(map[string]string, len(sh.runner.Vars))
+	vars := make(map[string]string, len(sh.vars))
+	for name, v := range sh.vars {
+		if v.exported {
+			vars[name] = v.text
+		}
+	}
+	if sh.runner == nil {
+		return vars
+	}
 	for name, vr := range sh.runner.Vars {
+		delete(vars, name)
 		if vr.IsSet() && vr.Exported && vr.Kind == expand.String {
 			vars[name] = reveal(vr.Str)
 		}
@@ -85,12 +99,33 @@ func (sh *shell) exported() map[string]string {
 }
 
 // export sets and exports a variable to a value that is not looked into.
-func (sh *shell) export(name, value string) {
-	word := &syntax.Word{Parts: []syntax.WordPart{&syntax.SglQuoted{Value: value}}}
+func (sh *shell) export(name, text string) {
+	if sh.runner == nil {
+		sh.vars[name] = value{text, true}
+		return
+	}
+	word := &syntax.Word{Parts: []syntax.WordPart{&syntax.SglQuoted{Value: text}}}
 	sh.do(&syntax.DeclClause{
 		Variant: &syntax.Lit{Value: "export"},
 		Args:    []*syntax.Assign{{Name: &syntax.Lit{Value: name}, Value: word}},
 	})
+}
+
+// plain evaluates a script without the interpreter, if that is possible.
+func (sh *shell) plain(text []byte) bool {
+	if sh.runner != nil {
+		return false
+	}
+	script, ok := parsePlain(text)
+	if !ok {
+		return false
+	}
+	state := plainState{sh: sh, changed: map[string]value{}}
+	if !state.run(script) {
+		return false // nothing has happened yet
+	}
+	maps.Copy(sh.vars, state.changed)
+	return true
 }
 
 // do runs one command of our own. Its failure (a variable that a script made read-only)
@@ -105,6 +140,9 @@ func (sh *shell) do(cmd syntax.Command) {
 // warning; the error is not nil when the script wants the launch to end or to go
 // elsewhere: [*Exit], or errExec.
 func (sh *shell) source(name string, text []byte) error {
+	if sh.plain(text) {
+		return nil
+	}
 	file, err := parseScript(name, text)
 	if err != nil {
 		sh.warn("%v", err)
@@ -123,6 +161,8 @@ func (sh *shell) source(name string, text []byte) error {
 	case sh.exited:
 		errors.As(err, &status)
 		return &Exit{Status: int(status), Message: fmt.Sprintf("%s ended the launch with status %d", name, status)}
+	case sh.runner == nil:
+		return err
 	case sh.runner.Exited() && errors.As(err, &status):
 		sh.warn("%s: stopped at an error (status %d)", name, status)
 	case err != nil && !errors.As(err, &status):
@@ -142,7 +182,11 @@ func (sh *shell) run(node syntax.Node) (err error) {
 			err = fmt.Errorf("the interpreter gave up: %v", p)
 		}
 	}()
+	if err := sh.start(); err != nil {
+		return err
+	}
 	sh.exited = false
+	sh.runaway.Store(false)
 	return sh.runner.Run(context.Background(), node)
 }
 

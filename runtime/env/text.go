@@ -21,6 +21,10 @@ type encoded struct {
 
 // MarshalJSON implements [json.Marshaler].
 func (t Text) MarshalJSON() ([]byte, error) {
+	if simple(string(t)) {
+		data := make([]byte, 0, len(t)+2)
+		return append(append(append(data, '"'), t...), '"'), nil
+	}
 	if utf8.ValidString(string(t)) {
 		return json.Marshal(string(t))
 	}
@@ -29,6 +33,10 @@ func (t Text) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON implements [json.Unmarshaler].
 func (t *Text) UnmarshalJSON(data []byte) error {
+	if n := len(data); n >= 2 && data[0] == '"' && simple(string(data[1:n-1])) {
+		*t = Text(data[1 : n-1])
+		return nil
+	}
 	if len(data) > 0 && data[0] == '{' {
 		var e encoded
 		if err := json.Unmarshal(data, &e); err != nil {
@@ -47,6 +55,17 @@ func (t *Text) UnmarshalJSON(data []byte) error {
 	}
 	*t = Text(s)
 	return nil
+}
+
+// simple says whether JSON holds a string as it is. Nearly all variables are like that,
+// and encoding/json takes many times longer.
+func simple(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 // Quoted returns t as a shell would accept it: as it is when nothing in it is special,

@@ -1,10 +1,11 @@
 package env
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"strconv"
 	"strings"
 
 	"mvdan.cc/sh/v3/expand"
@@ -19,7 +20,7 @@ func (sh *shell) expand(value string) (string, error) {
 	if !strings.ContainsAny(value, "$`\\") {
 		return value, nil
 	}
-	word, err := syntax.NewParser().Document(shallow{bytes.NewReader(hide([]byte(value)))})
+	word, err := syntax.NewParser().Document(newShallow(hide([]byte(value))))
 	if err != nil {
 		return value, err
 	}
@@ -39,10 +40,12 @@ func (sh *shell) document(word *syntax.Word) (result string, err error) {
 	}()
 	return expand.Document(&expand.Config{
 		Env: expand.FuncEnviron(func(name string) string {
-			value, _ := sh.get(name)
-			return value
+			return sh.lookup(name)
 		}),
 		CmdSubst: func(w io.Writer, sub *syntax.CmdSubst) error {
+			if err := sh.start(); err != nil {
+				return err
+			}
 			inner := sh.runner.Subshell()
 			if err := interp.StdIO(sh.in.input(), w, sh.in.errput())(inner); err != nil {
 				return err
@@ -55,4 +58,23 @@ func (sh *shell) document(word *syntax.Word) (result string, err error) {
 			return nil
 		},
 	}, word)
+}
+
+// lookup returns a variable for the expansion of a user's value: one of the shell, or
+// one of those that every shell has.
+func (sh *shell) lookup(name string) string {
+	if text, set := sh.get(name); set {
+		return text
+	}
+	switch name {
+	case "UID":
+		return strconv.Itoa(os.Getuid())
+	case "EUID":
+		return strconv.Itoa(os.Geteuid())
+	case "GID":
+		return strconv.Itoa(os.Getgid())
+	case "PWD":
+		return sh.in.dir()
+	}
+	return ""
 }

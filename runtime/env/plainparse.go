@@ -1,0 +1,432 @@
+package env
+
+import "strings"
+
+// parsePlain parses a script of the simple kind; false means that it is of another kind.
+func parsePlain(text []byte) (plainScript, bool) {
+	p := plainParser{text: string(text)}
+	if strings.ContainsRune(p.text, 0) || strings.Contains(p.text, "\r") {
+		return nil, false
+	}
+	script, end, ok := p.list(0)
+	return script, ok && end == ""
+}
+
+// maxPlainDepth bounds how deep conditions and parameters may nest.
+const maxPlainDepth = 20
+
+// A plainParser reads a script from left to right. Every method that returns ok false
+// has met something that is not simple.
+type plainParser struct {
+	text string
+	pos  int
+}
+
+// blanks skips spaces, tabs and, with lines, line ends, semicolons and comments.
+func (p *plainParser) blanks(lines bool) {
+	for p.pos < len(p.text) {
+		switch c := p.text[p.pos]; {
+		case c == ' ' || c == '\t':
+			p.pos++
+		case lines && c == '\n':
+			p.pos++
+		case lines && c == '#':
+			end := strings.IndexByte(p.text[p.pos:], '\n')
+			if end < 0 {
+				p.pos = len(p.text)
+				return
+			}
+			p.pos += end
+		default:
+			return
+		}
+	}
+}
+
+// keyword reads a word of letters without moving.
+func (p *plainParser) keyword() string {
+	end := p.pos
+	for end < len(p.text) && strings.IndexByte(" \t\n;", p.text[end]) < 0 {
+		end++
+	}
+	return p.text[p.pos:end]
+}
+
+// list reads commands up to the end of the text or one of then, elif, else, fi, which it
+// returns and passes.
+func (p *plainParser) list(depth int) (script plainScript, end string, ok bool) {
+	if depth > maxPlainDepth {
+		return nil, "", false
+	}
+	for {
+		p.blanks(true)
+		if p.pos == len(p.text) {
+			return script, "", true
+		}
+		switch word := p.keyword(); word {
+		case "then", "elif", "else", "fi":
+			p.pos += len(word)
+			return script, word, true
+		}
+		node, ok := p.command(depth)
+		if !ok || !p.terminator() {
+			return nil, "", false
+		}
+		script = append(script, node)
+	}
+}
+
+// terminator passes the end of a command: a line end, one semicolon, a comment.
+func (p *plainParser) terminator() bool {
+	p.blanks(false)
+	if p.pos == len(p.text) {
+		return true
+	}
+	switch p.text[p.pos] {
+	case '\n':
+		return true
+	case ';':
+		p.pos++
+		return p.pos == len(p.text) || p.text[p.pos] != ';'
+	case '#':
+		return p.pos > 0 && (p.text[p.pos-1] == ' ' || p.text[p.pos-1] == '\t')
+	}
+	return false
+}
+
+// command reads one command.
+func (p *plainParser) command(depth int) (plainNode, bool) {
+	word := p.keyword()
+	switch word {
+	case "if":
+		p.pos += len(word)
+		return p.condition(depth)
+	case "export":
+		p.pos += len(word)
+		p.blanks(false)
+		node := plainNode{exports: true}
+		ok := p.assigns(&node)
+		return node, ok && len(node.assigns) > 0
+	}
+	if name, _, found := strings.Cut(word, "="); found && identifier(name) {
+		var node plainNode
+		return node, p.assigns(&node)
+	}
+	return plainNode{opaque: true}, p.skip(word)
+}
+
+// condition reads an if after its keyword.
+func (p *plainParser) condition(depth int) (plainNode, bool) {
+	test, ok := p.test()
+	if !ok || !p.terminator() {
+		return plainNode{}, false
+	}
+	p.blanks(true)
+	if p.keyword() != "then" {
+		return plainNode{}, false
+	}
+	p.pos += len("then")
+	node := plainNode{test: test}
+	var end string
+	if node.then, end, ok = p.list(depth + 1); !ok || len(node.then) == 0 {
+		return plainNode{}, false
+	}
+	switch end {
+	case "fi":
+		return node, true
+	case "else":
+		if node.rest, end, ok = p.list(depth + 1); !ok || len(node.rest) == 0 {
+			return plainNode{}, false
+		}
+		return node, end == "fi"
+	case "elif":
+		rest, ok := p.condition(depth + 1)
+		node.rest = plainScript{rest}
+		return node, ok && depth < maxPlainDepth
+	}
+	return plainNode{}, false
+}
+
+// test reads a condition: test … or [ … ].
+func (p *plainParser) test() (*plainTest, bool) {
+	p.blanks(false)
+	kind := p.keyword()
+	if kind != "test" && kind != "[" {
+		return nil, false
+	}
+	p.pos += len(kind)
+	p.blanks(false)
+	t := &plainTest{}
+	var ok bool
+	switch op := p.keyword(); op {
+	case "-n", "-z", "-d", "-e", "-f":
+		t.op = op
+		p.pos += len(op)
+		p.blanks(false)
+		if t.a, ok = p.quoted(); !ok {
+			return nil, false
+		}
+	default:
+		if t.a, ok = p.quoted(); !ok {
+			return nil, false
+		}
+		p.blanks(false)
+		t.op = p.keyword()
+		if t.op != "=" && t.op != "!=" {
+			return nil, false
+		}
+		p.pos += len(t.op)
+		p.blanks(false)
+		if t.b, ok = p.quoted(); !ok {
+			return nil, false
+		}
+	}
+	p.blanks(false)
+	if kind == "test" {
+		return t, true
+	}
+	ok = strings.HasPrefix(p.text[p.pos:], "]")
+	p.pos++
+	return t, ok
+}
+
+// quoted reads a word that cannot split into several: in double quotes, or of bytes that
+// mean nothing.
+func (p *plainParser) quoted() (plainWord, bool) {
+	if p.pos < len(p.text) && p.text[p.pos] == '"' {
+		p.pos++
+		word, ok := p.double(0)
+		return word, ok && p.atEnd()
+	}
+	start := p.pos
+	for p.pos < len(p.text) && strings.IndexByte(wordBytes, p.text[p.pos]) >= 0 {
+		p.pos++
+	}
+	text := p.text[start:p.pos]
+	return plainWord{{text: text}}, text != "" && text[0] != '-' && text != "=" && p.atEnd()
+}
+
+// atEnd says whether a word ends here.
+func (p *plainParser) atEnd() bool {
+	return p.pos == len(p.text) || strings.IndexByte(" \t\n;", p.text[p.pos]) >= 0
+}
+
+// assigns reads assignments and, for export, names.
+func (p *plainParser) assigns(node *plainNode) bool {
+	for {
+		start := p.pos
+		for p.pos < len(p.text) && identifier("_"+p.text[p.pos:p.pos+1]) {
+			p.pos++
+		}
+		as := plainAssign{name: p.text[start:p.pos]}
+		if !plainName(as.name) && as.name != "HOME" {
+			return false
+		}
+		if strings.HasPrefix(p.text[p.pos:], "=") {
+			p.pos++
+			var ok bool
+			if as.word, ok = p.word(0); !ok {
+				return false
+			}
+		} else if as.bare = node.exports; !as.bare {
+			return false
+		}
+		if !p.atEnd() {
+			return false
+		}
+		node.assigns = append(node.assigns, as)
+		p.blanks(false)
+		if p.pos == len(p.text) || strings.IndexByte("\n;#", p.text[p.pos]) >= 0 {
+			return true
+		}
+	}
+}
+
+// word reads the value of an assignment.
+func (p *plainParser) word(depth int) (plainWord, bool) {
+	word := plainWord{}
+	for !p.atEnd() {
+		switch c := p.text[p.pos]; {
+		case c == '"':
+			p.pos++
+			parts, ok := p.double(depth)
+			if !ok {
+				return nil, false
+			}
+			word = append(word, parts...)
+		case c == '\'':
+			text, _, closed := strings.Cut(p.text[p.pos+1:], "'")
+			if !closed {
+				return nil, false
+			}
+			word = append(word, plainPart{text: text})
+			p.pos += len(text) + 2
+		case c == '$':
+			part, ok := p.parameter(depth)
+			if !ok {
+				return nil, false
+			}
+			word = append(word, part)
+		default:
+			start := p.pos
+			for p.pos < len(p.text) && strings.IndexByte(wordBytes, p.text[p.pos]) >= 0 {
+				p.pos++
+			}
+			if p.pos == start {
+				return nil, false
+			}
+			word = append(word, plainPart{text: p.text[start:p.pos]})
+		}
+	}
+	return word, true
+}
+
+// double reads the rest of a word part in double quotes.
+func (p *plainParser) double(depth int) (plainWord, bool) {
+	word := plainWord{}
+	var lit strings.Builder
+	flush := func() {
+		if lit.Len() > 0 {
+			word = append(word, plainPart{text: lit.String()})
+			lit.Reset()
+		}
+	}
+	for p.pos < len(p.text) {
+		switch c := p.text[p.pos]; c {
+		case '"':
+			p.pos++
+			flush()
+			return word, true
+		case '`', '\n':
+			return nil, false
+		case '\\':
+			if p.pos+1 == len(p.text) || p.text[p.pos+1] == '\n' {
+				return nil, false
+			}
+			if strings.IndexByte("\"\\$`", p.text[p.pos+1]) < 0 {
+				lit.WriteByte(c)
+			}
+			lit.WriteByte(p.text[p.pos+1])
+			p.pos += 2
+		case '$':
+			part, ok := p.parameter(depth)
+			if !ok {
+				return nil, false
+			}
+			flush()
+			word = append(word, part)
+		default:
+			lit.WriteByte(c)
+			p.pos++
+		}
+	}
+	return nil, false
+}
+
+// parameter reads $NAME or ${NAME…}. Its operand is a word of literals, parameters and
+// double quotes.
+func (p *plainParser) parameter(depth int) (plainPart, bool) {
+	if depth > maxPlainDepth {
+		return plainPart{}, false
+	}
+	p.pos++
+	braces := strings.HasPrefix(p.text[p.pos:], "{")
+	if braces {
+		p.pos++
+	}
+	start := p.pos
+	for p.pos < len(p.text) && identifier("_"+p.text[p.pos:p.pos+1]) {
+		p.pos++
+	}
+	part := plainPart{name: p.text[start:p.pos]}
+	if !plainName(part.name) {
+		return part, false
+	}
+	if !braces {
+		return part, true
+	}
+	for _, op := range [...]string{":-", ":+", "-", "+"} {
+		if strings.HasPrefix(p.text[p.pos:], op) {
+			part.op = op
+			p.pos += len(op)
+			break
+		}
+	}
+	for part.op != "" && !strings.HasPrefix(p.text[p.pos:], "}") {
+		var parts plainWord
+		ok := p.pos < len(p.text)
+		switch {
+		case ok && p.text[p.pos] == '"':
+			p.pos++
+			parts, ok = p.double(depth + 1)
+		case ok && p.text[p.pos] == '$':
+			parts = make(plainWord, 1)
+			parts[0], ok = p.parameter(depth + 1)
+		case ok:
+			start := p.pos
+			for p.pos < len(p.text) && strings.IndexByte(wordBytes, p.text[p.pos]) >= 0 {
+				p.pos++
+			}
+			parts, ok = plainWord{{text: p.text[start:p.pos]}}, p.pos > start
+		}
+		if !ok {
+			return part, false
+		}
+		part.word = append(part.word, parts...)
+	}
+	ok := strings.HasPrefix(p.text[p.pos:], "}")
+	p.pos++
+	return part, ok
+}
+
+// skip passes a command that is not understood, as long as its end is certain: words
+// with balanced quotes on one line, no compound commands, no substitutions of commands,
+// no here-documents.
+func (p *plainParser) skip(word string) bool {
+	for {
+		switch word {
+		case "for", "while", "until", "case", "select", "function", "time", "coproc", "do", "done", "esac", "in", "!", "{", "}", "[[", "let",
+			"return", "declare", "typeset", "local", "readonly", "nameref", "alias", "unalias":
+			return false
+		}
+		separator, ok := p.skipWords()
+		if !ok || !separator {
+			return ok
+		}
+		p.blanks(false)
+		word = p.keyword()
+		switch word {
+		case "if", "then", "elif", "else", "fi", "":
+			return false
+		}
+	}
+}
+
+// skipWords passes words up to the end of a command or past && and ||.
+func (p *plainParser) skipWords() (separator, ok bool) {
+	for p.pos < len(p.text) {
+		switch c := p.text[p.pos]; {
+		case c == '\n' || c == ';':
+			return false, true
+		case strings.HasPrefix(p.text[p.pos:], "&&") || strings.HasPrefix(p.text[p.pos:], "||"):
+			p.pos += 2
+			return true, true
+		case c == '"':
+			p.pos++
+			if _, ok := p.double(0); !ok {
+				return false, false
+			}
+		case c == '$':
+			if _, ok := p.parameter(0); !ok {
+				return false, false
+			}
+		case c == ' ' || c == '\t' || c == '[' || c == ']' || strings.IndexByte(wordBytes, c) >= 0:
+			p.pos++
+		case c == '>' && strings.HasPrefix(p.text[p.pos:], ">&"):
+			p.pos += 2
+		default:
+			return false, false
+		}
+	}
+	return false, true
+}
