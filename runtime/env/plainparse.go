@@ -22,7 +22,7 @@ type plainParser struct {
 	pos  int
 }
 
-// blanks skips spaces, tabs and, with lines, line ends, semicolons and comments.
+// blanks skips spaces, tabs and, with lines, line ends and comments.
 func (p *plainParser) blanks(lines bool) {
 	for p.pos < len(p.text) {
 		switch c := p.text[p.pos]; {
@@ -43,7 +43,7 @@ func (p *plainParser) blanks(lines bool) {
 	}
 }
 
-// keyword reads a word of letters without moving.
+// keyword reads up to the next space, line end or semicolon without moving.
 func (p *plainParser) keyword() string {
 	end := p.pos
 	for end < len(p.text) && strings.IndexByte(" \t\n;", p.text[end]) < 0 {
@@ -98,6 +98,8 @@ func (p *plainParser) terminator() bool {
 func (p *plainParser) command(depth int) (plainNode, bool) {
 	word := p.keyword()
 	switch word {
+	case "":
+		return plainNode{}, false // a semicolon that ends nothing
 	case "if":
 		p.pos += len(word)
 		return p.condition(depth)
@@ -384,6 +386,9 @@ func (p *plainParser) parameter(depth int) (plainPart, bool) {
 // no here-documents.
 func (p *plainParser) skip(word string) bool {
 	for {
+		if strings.ContainsAny(word, "&|<>()") {
+			return false
+		}
 		switch word {
 		case "for", "while", "until", "case", "select", "function", "time", "coproc", "do", "done", "esac", "in", "!", "{", "}", "[[", "let",
 			"return", "declare", "typeset", "local", "readonly", "nameref", "alias", "unalias":
@@ -422,8 +427,8 @@ func (p *plainParser) skipWords() (separator, ok bool) {
 			}
 		case c == ' ' || c == '\t' || c == '[' || c == ']' || strings.IndexByte(wordBytes, c) >= 0:
 			p.pos++
-		case c == '>' && strings.HasPrefix(p.text[p.pos:], ">&"):
-			p.pos += 2
+		case strings.HasPrefix(p.text[p.pos:], ">&1") || strings.HasPrefix(p.text[p.pos:], ">&2"):
+			p.pos += 3
 		default:
 			return false, false
 		}
