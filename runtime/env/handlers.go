@@ -97,7 +97,11 @@ func (sh *shell) exec(ctx context.Context, args []string) error {
 	args = revealAll(slices.Clone(args))
 	in := sh.in
 	in.Dir = hc.Dir
-	file, err := in.lookPath(args[0], hc.Env.Get(keyPath).String())
+	dirs := hc.Env.Get(keyPath).String()
+	if dirs == "" {
+		dirs = DefaultPath // early scripts have none yet
+	}
+	file, err := in.lookPath(args[0], dirs)
 	if err != nil {
 		fmt.Fprintln(hc.Stderr, err)
 		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrNoFile) {
@@ -105,17 +109,15 @@ func (sh *shell) exec(ctx context.Context, args []string) error {
 		}
 		return interp.ExitStatus(126)
 	}
-	cmd := osexec.Cmd{
-		Path: in.host(file), Args: args, Env: commandEnv(hc.Env), Dir: in.Root + hc.Dir,
-		Stdin: hc.Stdin, Stdout: hc.Stdout, Stderr: hc.Stderr,
-	}
-	err = cmd.Run()
-	if errors.Is(err, unix.ENOEXEC) {
-		cmd = osexec.Cmd{
-			Path: in.host("/bin/sh"), Args: slices.Concat([]string{"sh", file}, args[1:]), Env: cmd.Env, Dir: cmd.Dir,
+	run := func(file string, args []string) error {
+		cmd := osexec.Cmd{
+			Path: in.host(file), Args: args, Env: commandEnv(hc.Env), Dir: in.Root + hc.Dir,
 			Stdin: hc.Stdin, Stdout: hc.Stdout, Stderr: hc.Stderr,
 		}
-		err = cmd.Run()
+		return cmd.Run()
+	}
+	if err = run(file, args); errors.Is(err, unix.ENOEXEC) { // a script without "#!"
+		err = run(binSh, slices.Concat([]string{"sh", file}, args[1:]))
 	}
 	return exitStatus(hc.Stderr, args[0], err)
 }

@@ -2,7 +2,9 @@ package env
 
 import (
 	"encoding/json"
+	"os"
 	"reflect"
+	"strconv"
 	"testing"
 )
 
@@ -129,7 +131,7 @@ func TestEnvironment(t *testing.T) {
 		}},
 		{"functions and return", script("f() { local x=2; export F=$x; return 3; }\nf\nexport R=$?\nreturn\nexport NEVER=1\n"), nil, map[string]string{"F": "2", "R": "3", "NEVER": unset}},
 		{"functions last over scripts", script("f() { export F=1; }\n").with(tree{".singularity.d/env/91-environment.sh": "f\n"}), nil, map[string]string{"F": "1"}},
-		{"user identity in scripts", script("export ME=$UID\n"), nil, map[string]string{"ME": "0"}},
+		{"user identity in scripts", script("export ME=$UID\n"), nil, map[string]string{"ME": strconv.Itoa(os.Getuid())}},
 		{"a broken script is skipped", script("export A=1\nif\n").with(tree{".singularity.d/env/91-environment.sh": "export B=1\n"}), nil, map[string]string{"A": unset, "B": "1"}},
 		{"set -e ends only its script", script("set -e\nexport A=1\nfalse\nexport B=1\n").with(tree{".singularity.d/env/91-environment.sh": "false\nexport C=1\n"}), nil, map[string]string{"A": "1", "B": unset, "C": "1"}},
 		{"${X:?} ends only its script", script(": ${NOPE:?is missing}\nexport B=1\n").with(tree{".singularity.d/env/91-environment.sh": "export C=1\n"}), nil, map[string]string{"B": unset, "C": "1"}},
