@@ -187,7 +187,7 @@ func TestScriptCommands(t *testing.T) {
 	if !strings.HasPrefix(string(data), fmt.Sprintf("%s\n%04o\n0077\n", dir, mask)) || !strings.Contains(string(data), "no-such-command") {
 		t.Errorf("output %q; want the working directory, two masks and a message", data)
 	}
-	if sh.umask != 0o077 {
-		t.Errorf("umask %o; want 077", sh.umask)
+	if mask := sh.umask.Load(); mask != 0o077 {
+		t.Errorf("umask %o; want 077", mask)
 	}
 }

@@ -77,8 +77,8 @@ func (s Spec) interpret(in Inside, cmd *Command, name string, text []byte, args 
 	sh := newShell(in, exportedVars(vars), args)
 	sh.inner = innerExecs(file)
 	err = sh.run(file)
-	if sh.umask >= 0 {
-		cmd.Umask = sh.umask
+	if mask := int(sh.umask.Load()); mask >= 0 {
+		cmd.Umask = mask
 	}
 	var status interp.ExitStatus
 	switch {

@@ -46,7 +46,7 @@ func (sh *shell) call(ctx context.Context, args []string) ([]string, error) {
 	case ".", "source":
 		sh.sourcing.Store(true)
 	case "exit":
-		sh.exited = true
+		sh.exited.Store(true)
 	case "umask":
 		return append([]string{umaskCommand}, args[1:]...), nil
 	case "eval", "trap":
@@ -157,7 +157,7 @@ func commandEnv(env expand.Environ) []string {
 // setUmask is the umask of a script: it shows the mask, or sets it for the payload.
 func (sh *shell) setUmask(hc interp.HandlerContext, args []string) error {
 	if len(args) == 0 {
-		mask := sh.umask
+		mask := int(sh.umask.Load())
 		if mask < 0 {
 			mask = unix.Umask(0)
 			unix.Umask(mask)
@@ -170,7 +170,7 @@ func (sh *shell) setUmask(hc interp.HandlerContext, args []string) error {
 		fmt.Fprintf(hc.Stderr, "umask: %q: not an octal mask\n", args[0])
 		return interp.ExitStatus(1)
 	}
-	sh.umask = int(mask)
+	sh.umask.Store(int32(mask))
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"os"
 	"reflect"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -134,6 +135,7 @@ var environmentCases = []struct {
 		"PATH": "/canary:" + DefaultPath, "OLD": "1",
 	}},
 	{"functions and return", withScript("f() { local x=2; export F=$x; return 3; }\nf\nexport R=$?\nreturn\nexport NEVER=1\n"), nil, map[string]string{"F": "2", "R": "3", "NEVER": unset}},
+	{"exit in a subshell is not the end", withScript("A=$(exit 3)\n(exit 4)\nexport B=1\n"), nil, map[string]string{"B": "1"}},
 	{"functions last over scripts", withScript("f() { export F=1; }\n").with(tree{".singularity.d/env/91-environment.sh": "f\n"}), nil, map[string]string{"F": "1"}},
 	{"user identity in scripts", withScript("export ME=$UID\n"), nil, map[string]string{"ME": strconv.Itoa(os.Getuid())}},
 	{"a broken script is skipped", withScript("export A=1\nif\n").with(tree{".singularity.d/env/91-environment.sh": "export B=1\n"}), nil, map[string]string{"A": unset, "B": "1"}},
@@ -172,6 +174,31 @@ func TestEnvironment(t *testing.T) {
 			if got != want {
 				t.Errorf("%s: %s = %q; want %q (warnings %q)", tt.name, name, got, want, cmd.Warnings)
 			}
+		}
+	}
+}
+
+// What goes wrong in an image is told, and only that.
+func TestWarnings(t *testing.T) {
+	for _, tt := range []struct {
+		script string
+		set    string
+		want   string // part of the only warning; "" none
+	}{
+		{"export A=1\n", "B=2", ""},
+		{"false\n", "B=$A", ""},
+		{"readonly B=1\n", "B=2", "B cannot be set: a script of the image made it read-only"},
+		{"if\n", "B=2", "/.singularity.d/env/90-environment.sh:1:1: "},
+		{"set -e; false\n", "B=2", "/.singularity.d/env/90-environment.sh: stopped at an error (status 1)"},
+		{"f() { f; }; f\n", "B=2", "calls itself without end"},
+		{"", "B=$(", "B is taken literally: "},
+	} {
+		cmd, err := resolve(t, execTrue(fromUser(tt.set)), withScript(tt.script).inside(t))
+		if err != nil {
+			t.Errorf("%q: %v", tt.script, err)
+		}
+		if (tt.want == "") != (len(cmd.Warnings) == 0) || (tt.want != "" && (len(cmd.Warnings) != 1 || !strings.Contains(cmd.Warnings[0], tt.want))) {
+			t.Errorf("%q with %q: warnings %q; want %q", tt.script, tt.set, cmd.Warnings, tt.want)
 		}
 	}
 }
