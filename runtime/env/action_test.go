@@ -2,10 +2,13 @@ package env
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"reflect"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // ociScript is a runscript as Apptainer writes it for an OCI image, in the form before
@@ -62,6 +65,7 @@ func TestActions(t *testing.T) {
 		{"a directory in PATH is passed over", plain.with(tree{"usr/bin/true/": ""}), func(o *Options) { o.Args = []string{"true"} }, "/bin/true", []string{"true"}, nil, ""},
 		{"an executable later in PATH wins over a plain file", plain.with(tree{"usr/bin/true": "x"}), func(o *Options) { o.Args = []string{"true"} }, "/bin/true", []string{"true"}, nil, ""},
 		{"a script whose interpreter is missing", plain.with(tree{"bin/s": "#!/usr/bin/python3 -u\n"}), func(o *Options) { o.Args = []string{"s"} }, "", nil, ErrInterpreter, `"s": its interpreter is not in the image (/usr/bin/python3)`},
+		{"a script with carriage returns", plain.with(tree{"bin/s": "#!/bin/sh\r\ntrue\r\n"}), func(o *Options) { o.Args = []string{"s"} }, "", nil, ErrInterpreter, `($'/bin/sh\x0d')`},
 		{"a user's shell script without a shell", noSh.with(tree{"s": "#!/bin/sh\ntrue\n"}), func(o *Options) { o.Args = []string{"/s"} }, "", nil, ErrInterpreter, "/bin/sh"},
 
 		{"run", built, func(o *Options) { o.Action = Run; o.Args = hard }, "/.singularity.d/runscript", append([]string{"/.singularity.d/runscript"}, hard...), nil, ""},
@@ -174,11 +178,16 @@ func TestScriptCommands(t *testing.T) {
 			t.Errorf("%s = %q; want %q", name, got[name], want)
 		}
 	}
-	data, _ := os.ReadFile(out.Name())
-	if !strings.HasPrefix(string(data), dir+"\n0022\n0077\n") || !strings.Contains(string(data), "no-such-command") {
+	data, err := os.ReadFile(out.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	mask := unix.Umask(0)
+	unix.Umask(mask)
+	if !strings.HasPrefix(string(data), fmt.Sprintf("%s\n%04o\n0077\n", dir, mask)) || !strings.Contains(string(data), "no-such-command") {
 		t.Errorf("output %q; want the working directory, two masks and a message", data)
 	}
-	if sh.umask != 0o077 {
-		t.Errorf("umask %o; want 077", sh.umask)
+	if mask := sh.umask.Load(); mask != 0o077 {
+		t.Errorf("umask %o; want 077", mask)
 	}
 }

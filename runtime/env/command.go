@@ -54,7 +54,7 @@ func (s Spec) step(in Inside, cmd *Command, file string, t target, vars map[stri
 	switch {
 	case ok && interpreter != "" && in.kind(interpreter) == missing:
 		if !t.script || !shellName(interpreter) {
-			return target{}, &ExecError{Name: t.argv[0], Err: ErrInterpreter, Detail: interpreter}
+			return target{}, &ExecError{Name: t.argv[0], Err: ErrInterpreter, Detail: Text(interpreter).Quoted()}
 		}
 	case ok || !t.script || isELF(head) || in.kind(binSh) != missing:
 		return target{}, nil
@@ -77,8 +77,8 @@ func (s Spec) interpret(in Inside, cmd *Command, name string, text []byte, args 
 	sh := newShell(in, exportedVars(vars), args)
 	sh.inner = innerExecs(file)
 	err = sh.run(file)
-	if sh.umask >= 0 {
-		cmd.Umask = sh.umask
+	if mask := int(sh.umask.Load()); mask >= 0 {
+		cmd.Umask = mask
 	}
 	var status interp.ExitStatus
 	switch {

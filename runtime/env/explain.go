@@ -25,10 +25,10 @@ func (in Inside) Explain(cmd Command, err error) (Command, error) {
 		return in.explainFormat(cmd, name, head)
 	case errors.Is(err, unix.ENOENT):
 		if interpreter, ok := shebang(head); ok {
-			return cmd, &ExecError{Name: name, Err: ErrInterpreter, Detail: interpreter}
+			return cmd, &ExecError{Name: name, Err: ErrInterpreter, Detail: Text(interpreter).Quoted()}
 		}
 		if loader := elfLoader(head); loader != "" && in.kind(loader) == missing {
-			return cmd, &ExecError{Name: name, Err: ErrInterpreter, Detail: loader}
+			return cmd, &ExecError{Name: name, Err: ErrInterpreter, Detail: Text(loader).Quoted()}
 		}
 		if in.kind(cmd.Path) == missing {
 			return cmd, &ExecError{Name: name, Err: ErrNoFile}

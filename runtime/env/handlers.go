@@ -46,7 +46,7 @@ func (sh *shell) call(ctx context.Context, args []string) ([]string, error) {
 	case ".", "source":
 		sh.sourcing.Store(true)
 	case "exit":
-		sh.exited = true
+		sh.exited.Store(true)
 	case "umask":
 		return append([]string{umaskCommand}, args[1:]...), nil
 	case "eval", "trap":
@@ -97,7 +97,11 @@ func (sh *shell) exec(ctx context.Context, args []string) error {
 	args = revealAll(slices.Clone(args))
 	in := sh.in
 	in.Dir = hc.Dir
-	file, err := in.lookPath(args[0], hc.Env.Get(keyPath).String())
+	dirs := hc.Env.Get(keyPath).String()
+	if dirs == "" {
+		dirs = DefaultPath // early scripts have none yet
+	}
+	file, err := in.lookPath(args[0], dirs)
 	if err != nil {
 		fmt.Fprintln(hc.Stderr, err)
 		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrNoFile) {
@@ -105,17 +109,15 @@ func (sh *shell) exec(ctx context.Context, args []string) error {
 		}
 		return interp.ExitStatus(126)
 	}
-	cmd := osexec.Cmd{
-		Path: in.host(file), Args: args, Env: commandEnv(hc.Env), Dir: in.Root + hc.Dir,
-		Stdin: hc.Stdin, Stdout: hc.Stdout, Stderr: hc.Stderr,
-	}
-	err = cmd.Run()
-	if errors.Is(err, unix.ENOEXEC) {
-		cmd = osexec.Cmd{
-			Path: in.host("/bin/sh"), Args: slices.Concat([]string{"sh", file}, args[1:]), Env: cmd.Env, Dir: cmd.Dir,
+	run := func(file string, args []string) error {
+		cmd := osexec.Cmd{
+			Path: in.host(file), Args: args, Env: commandEnv(hc.Env), Dir: in.Root + hc.Dir,
 			Stdin: hc.Stdin, Stdout: hc.Stdout, Stderr: hc.Stderr,
 		}
-		err = cmd.Run()
+		return cmd.Run()
+	}
+	if err = run(file, args); errors.Is(err, unix.ENOEXEC) { // a script without "#!"
+		err = run(binSh, slices.Concat([]string{"sh", file}, args[1:]))
 	}
 	return exitStatus(hc.Stderr, args[0], err)
 }
@@ -155,7 +157,7 @@ func commandEnv(env expand.Environ) []string {
 // setUmask is the umask of a script: it shows the mask, or sets it for the payload.
 func (sh *shell) setUmask(hc interp.HandlerContext, args []string) error {
 	if len(args) == 0 {
-		mask := sh.umask
+		mask := int(sh.umask.Load())
 		if mask < 0 {
 			mask = unix.Umask(0)
 			unix.Umask(mask)
@@ -168,7 +170,7 @@ func (sh *shell) setUmask(hc interp.HandlerContext, args []string) error {
 		fmt.Fprintf(hc.Stderr, "umask: %q: not an octal mask\n", args[0])
 		return interp.ExitStatus(1)
 	}
-	sh.umask = int(mask)
+	sh.umask.Store(int32(mask))
 	return nil
 }
 

@@ -37,7 +37,7 @@ func (s Spec) Resolve(in Inside) (Command, error) {
 	// depend on its caller.
 	sh := newShell(in, newEnviron(s.Own, true), Strings(s.Args))
 	err := s.evaluate(sh)
-	cmd.Warnings, cmd.Umask = sh.warnings, sh.umask
+	cmd.Warnings, cmd.Umask = sh.warnings, int(sh.umask.Load())
 	if err != nil && !errors.Is(err, errExec) {
 		return cmd, err
 	}

@@ -21,13 +21,13 @@ type shell struct {
 	params []string       // $1 and up
 	vars   environ        // the variables, until there is a runner
 	runner *interp.Runner // nil until a script needs it
-	umask  int            // set by a script's umask; -1 not set
+	umask  atomic.Int32   // set by a script's umask; -1 not set
 
 	calls    atomic.Uint32 // simple commands so far
 	runaway  atomic.Bool   // the script has been told to stop
 	sourcing atomic.Bool   // the next file to open is a script for the source builtin
 	replaced []string      // the argv of an exec that a script called
-	exited   bool          // a script called exit
+	exited   atomic.Bool   // a script called exit, perhaps in a subshell
 	inner    map[syntax.Pos]bool
 	warnings []string
 }
@@ -37,7 +37,9 @@ var errExec = errors.New("the script called exec")
 
 // newShell makes a shell with the given variables. It takes the map over.
 func newShell(in Inside, vars environ, params []string) *shell {
-	return &shell{in: in, params: params, vars: vars, umask: -1}
+	sh := &shell{in: in, params: params, vars: vars}
+	sh.umask.Store(-1)
+	return sh
 }
 
 // start makes the interpreter, once.
@@ -104,11 +106,18 @@ func (sh *shell) export(name, text string) {
 		sh.vars[name] = value{text, true}
 		return
 	}
+	if sh.runner.Vars[name].ReadOnly {
+		sh.warn("%s cannot be set: a script of the image made it read-only", name)
+		return
+	}
 	word := &syntax.Word{Parts: []syntax.WordPart{&syntax.SglQuoted{Value: text}}}
-	sh.do(&syntax.DeclClause{
+	err := sh.run(&syntax.DeclClause{
 		Variant: &syntax.Lit{Value: "export"},
 		Args:    []*syntax.Assign{{Name: &syntax.Lit{Value: name}, Value: word}},
 	})
+	if err != nil {
+		sh.warn("set %s: %v", name, err)
+	}
 }
 
 // plain evaluates a script without the interpreter, if that is possible.
@@ -126,14 +135,6 @@ func (sh *shell) plain(text []byte) bool {
 	}
 	maps.Copy(sh.vars, state.changed)
 	return true
-}
-
-// do runs one command of our own. Its failure (a variable that a script made read-only)
-// is a warning.
-func (sh *shell) do(cmd syntax.Command) {
-	if err := sh.run(cmd); err != nil {
-		sh.warn("%v", err)
-	}
 }
 
 // source evaluates a script of the image in the shell. What goes wrong in it is a
@@ -158,11 +159,11 @@ func (sh *shell) source(name string, text []byte) error {
 	switch {
 	case errors.Is(err, errExec):
 		return err
-	case sh.exited:
-		errors.As(err, &status)
-		return &Exit{Status: int(status), Message: fmt.Sprintf("%s ended the launch with status %d", name, status)}
 	case sh.runner == nil:
 		return err
+	case sh.exited.Load() && sh.runner.Exited():
+		errors.As(err, &status)
+		return &Exit{Status: int(status), Message: fmt.Sprintf("%s ended the launch with status %d", name, status)}
 	case sh.runner.Exited() && errors.As(err, &status):
 		sh.warn("%s: stopped at an error (status %d)", name, status)
 	case err != nil && !errors.As(err, &status):
@@ -185,7 +186,7 @@ func (sh *shell) run(node syntax.Node) (err error) {
 	if err := sh.start(); err != nil {
 		return err
 	}
-	sh.exited = false
+	sh.exited.Store(false)
 	sh.runaway.Store(false)
 	return sh.runner.Run(context.Background(), node)
 }

@@ -202,3 +202,18 @@ func ownVars(o Options) []Var {
 	}
 	return vars
 }
+
+// Lines describes the variables for --dry-run, "NAME=value" quoted as a shell would take
+// it and the origin, the runtime's own first. What is merely passed on from the host is
+// left out.
+func (s Spec) Lines() [][2]string {
+	var lines [][2]string
+	for _, v := range slices.Concat(s.Own, s.User) {
+		from := v.From
+		if strings.HasSuffix(from, "ENV_") {
+			from += string(v.Name)
+		}
+		lines = append(lines, [2]string{string(v.Name) + "=" + v.Value.Quoted(), from})
+	}
+	return lines
+}
