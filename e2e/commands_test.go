@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
@@ -20,6 +21,7 @@ import (
 //	servers N                 N coracle processes of this user are there
 //	waitgone                  within two seconds no process, mount or socket of ours is left
 //	samelines FILE1 FILE2     the files have the same lines, in any order
+//	json FILE                 the file is one JSON value that is not empty
 //	term FILE command...      the command on a terminal, driven by the lines of FILE (see terminal)
 func commands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
@@ -27,6 +29,7 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"servers":   cmdServers,
 		"waitgone":  cmdWaitgone,
 		"samelines": cmdSamelines,
+		"json":      cmdJSON,
 		"term":      cmdTerm,
 	}
 }
@@ -121,4 +124,23 @@ func cmdSamelines(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("%s and %s differ", args[0], args[1])
+}
+
+func cmdJSON(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: json FILE")
+	}
+	var value any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &value))
+	switch v := value.(type) {
+	case map[string]any:
+		if len(v) > 0 {
+			return
+		}
+	case []any:
+		if len(v) > 0 {
+			return
+		}
+	}
+	ts.Fatalf("%s: no object and no array with anything in it: %v", args[0], value)
 }
