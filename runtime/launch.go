@@ -22,7 +22,7 @@ func Launch(p *Plan) error {
 		}
 		sock = s
 	}
-	h := &userns.Header{Role: userns.Enter, Sock: sock, Pidfd: -1, Flags: userns.Lock, Namespaces: p.namespaces(), UIDMap: mapText(p.UIDs), GIDMap: mapText(p.GIDs)}
+	h := &userns.Header{Role: userns.Enter, Sock: sock, Pidfd: -1, Listener: -1, Flags: userns.Lock, Namespaces: p.namespaces(), UIDMap: mapText(p.UIDs), GIDMap: mapText(p.GIDs)}
 	if !p.Join {
 		h.Flags |= userns.NewUser
 	}
@@ -51,7 +51,7 @@ func (p *Plan) namespaces() uintptr {
 }
 
 func serverConfig(p *Plan) *server.Config {
-	c := &server.Config{Uid: p.UIDs[0].Inside, Gid: p.GIDs[0].Inside, Log: p.ServerLog}
+	c := &server.Config{Uid: p.UIDs[0].Inside, Gid: p.GIDs[0].Inside, Key: p.Share, Log: p.ServerLog}
 	roots := p.Images
 	if p.Root.Kind == Squashfs {
 		roots = append([]Root{p.Root}, p.Images...)

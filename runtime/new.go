@@ -62,11 +62,14 @@ func New(req *Request, facts *Facts, root *Root, data []Root) (*Plan, error) {
 		Underlay: req.Underlay || !facts.Overlay,
 		Layout:   mounts.Layout, Dir: mounts.Dirs, Home: mounts.Home,
 		Umask: -1,
-		Quiet: req.Quiet, WarningPrefix: warningPrefix(req.Program),
+		Quiet: req.Quiet, WarningPrefix: warningPrefix(req.Program), NotePrefix: notePrefix(req.Program),
 		ServerLog: lookup(req.Env, "CORACLE_LOG"),
 	}
 	if req.NoUmask {
 		p.Umask = 0o022
+	}
+	if served {
+		p.Share = shareKey(req, facts, p)
 	}
 	var warnings []string
 	p.Env, warnings = env.New(envOptions(req, root, mounts.Home))
@@ -97,6 +100,14 @@ func warningPrefix(program string) string {
 		return "WARNING: "
 	}
 	return "coracle: warning: "
+}
+
+// notePrefix is the same for a remark.
+func notePrefix(program string) string {
+	if program == "apptainer" || program == "singularity" {
+		return "INFO:    "
+	}
+	return "coracle: note: "
 }
 
 // lookup returns the value of a variable in a list of "K=V", or "".

@@ -109,7 +109,7 @@ func TestPlanTravels(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.Layout.Ops[0].Source = "/caf\xe9"
-	fd, err := stage.File(&userns.Header{Role: userns.Enter, Sock: -1, Pidfd: -1}, p)
+	fd, err := stage.File(&userns.Header{Role: userns.Enter, Sock: -1, Pidfd: -1, Listener: -1}, p)
 	if err != nil {
 		t.Fatal(err)
 	}

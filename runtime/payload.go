@@ -47,6 +47,9 @@ func report(p *Plan, cmd env.Command) {
 	if p.Quiet {
 		return
 	}
+	for _, n := range cmd.Notes {
+		os.Stderr.WriteString(p.NotePrefix + n + "\n")
+	}
 	for _, w := range cmd.Warnings {
 		os.Stderr.WriteString(p.WarningPrefix + w + "\n")
 	}

@@ -19,7 +19,8 @@ type IDRange struct {
 type Plan struct {
 	Program string // the name we go by
 	Action  Action
-	Join    bool // join the image server's user namespace; else create one
+	Join    bool   // join the image server's user namespace; else create one
+	Share   string `json:",omitempty"` // launches with the same key share an image server; "": private
 	UIDs    []IDRange
 	GIDs    []IDRange
 	User    string `json:",omitempty"`
@@ -42,6 +43,7 @@ type Plan struct {
 	Env           env.Spec
 	Quiet         bool   `json:",omitempty"` // no warnings
 	WarningPrefix string // how a warning begins
+	NotePrefix    string // how a remark begins
 	ServerLog     string `json:",omitempty"` // where an image server reports damage; "": the system log
 	Warnings      []string
 }

@@ -25,7 +25,7 @@ func (p *Plan) WriteText(w io.Writer) error {
 	for _, pt := range p.Layout.Make {
 		row("mkdir", pt.Path, "", "on the host, unless it is there")
 	}
-	row("root", p.Root.Path, "ro", p.Root.Detail)
+	row("root", p.Root.Path, "ro"+p.sharing(), p.Root.Detail)
 	for i, im := range p.Images {
 		row("image", im.Path, "ro", fmt.Sprintf("number %d, %s", i+1, im.Detail))
 	}
@@ -128,4 +128,15 @@ func (p *Plan) command() string {
 		words = append(words, arg.Quoted())
 	}
 	return strings.Join(words, " ")
+}
+
+// sharing says how the image is served.
+func (p *Plan) sharing() string {
+	switch {
+	case p.Share != "":
+		return " shared"
+	case p.Join:
+		return " private"
+	}
+	return ""
 }

@@ -61,6 +61,7 @@ type Header struct {
 	Flags      Flags
 	Sock       int    // Enter: the descriptor that the image server answers on; Serve: its own end. -1 none
 	Pidfd      int    // Serve: a pidfd of the first client, or -1
+	Listener   int    // Serve: a listening socket for further clients, or -1
 	UIDMap     string // lines of /proc/self/uid_map
 	GIDMap     string
 }
@@ -78,6 +79,7 @@ func (h *Header) Encode() ([]byte, error) {
 	c.flags = C.uint32_t(h.Flags)
 	c.sock = C.int32_t(h.Sock)
 	c.pidfd = C.int32_t(h.Pidfd)
+	c.listener = C.int32_t(h.Listener)
 	copy(unsafe.Slice((*byte)(unsafe.Pointer(&c.uid_map[0])), C.CORACLE_MAP_LEN), h.UIDMap)
 	copy(unsafe.Slice((*byte)(unsafe.Pointer(&c.gid_map[0])), C.CORACLE_MAP_LEN), h.GIDMap)
 	return b, nil
@@ -225,6 +227,7 @@ const MaxImages = C.CORACLE_MAX_IMAGES
 
 // Descriptors of an image server, as the constructor arranges them.
 const (
-	ServerSock  = 4 // where the first client's answer goes
-	ServerPidfd = 5 // the first client's pidfd; closed when the kernel has none
+	ServerSock     = 4 // where the first client's answer goes
+	ServerPidfd    = 5 // the first client's pidfd; closed when the kernel has none
+	ServerListener = 6 // where further clients connect; closed when the server is private
 )

@@ -5,7 +5,7 @@ type actionFlags struct {
 	binds, mounts, noMount, scratch []string
 	home, workdir, cwd, pwd, shell  string
 	noHome, contain, containAll     bool
-	underlay                        bool
+	underlay, noShare               bool
 
 	env, envFiles, noEnv []string
 	cleanEnv, noEval     bool
@@ -53,6 +53,7 @@ func (a *actionFlags) mountFlags() []flag {
 		{name: "workdir", short: 'W', arg: "DIR", str: &a.workdir, help: "keep those directories below DIR, not in memory"},
 		{name: "scratch", short: 'S', arg: "DIR", list: &a.scratch, keys: []string{"SCRATCH", "SCRATCHDIR"}, help: "an empty writable directory at DIR"},
 		{name: "underlay", on: &a.underlay, help: "never overlayfs for mount points that the image lacks"},
+		{name: "no-share", on: &a.noShare, help: "an image server of its own, not one for the whole job"},
 	}
 }
 

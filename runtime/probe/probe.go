@@ -71,6 +71,7 @@ func facts(root string, c Caller) (runtime.Facts, string) {
 		Fuse:    Fuse(root),
 		UserNS:  UserNS(root),
 		Overlay: overlayExpected(c.Release),
+		Scope:   scope(root, c.Env),
 	}
 	u := findUser(root, c)
 	f.User, f.Gecos, f.HomeDir, f.LoginSh = u.Name, u.Gecos, u.Home, u.Shell

@@ -61,11 +61,23 @@ func Main(o userns.Outcome) int {
 			}
 		})
 	}
-	if err := handOut(userns.ServerSock, ns, images); err != nil {
-		log.print("hand out " + c.Images[0].Path + ": " + err.Error())
+	give := func(sock int) error {
+		err := handOut(sock, ns, images)
+		if err != nil {
+			log.print("hand out " + c.Images[0].Path + ": " + err.Error())
+		}
+		return err
 	}
+	give(userns.ServerSock)
 	unix.Close(userns.ServerSock)
-	waitFor(userns.ServerPidfd)
+	all := clients{listener: -1, key: c.Key, uid: os.Getuid(), welcome: give}
+	if c.Key != "" {
+		all.listener = userns.ServerListener
+	}
+	if _, err := unix.FcntlInt(userns.ServerPidfd, unix.F_GETFD, 0); err == nil {
+		all.pidfds = append(all.pidfds, userns.ServerPidfd)
+	}
+	all.wait()
 	for _, s := range images {
 		mnt.Detach(s.mount)
 	}
@@ -168,7 +180,7 @@ func options(c *Config, s *served, log *logger) *fuse.Options {
 func handOut(sock, ns int, images []*served) error {
 	fds := []int{ns}
 	defer func() {
-		for _, fd := range fds {
+		for _, fd := range fds[1:] {
 			unix.Close(fd)
 		}
 	}()
@@ -191,15 +203,4 @@ func answer(sock int, failure error, fds []int) error {
 		return unix.Sendmsg(sock, userns.EncodeReply(errno, 0, failure.Error()), nil, nil, unix.MSG_NOSIGNAL)
 	}
 	return unix.Sendmsg(sock, userns.EncodeReply(0, len(fds)-1, ""), unix.UnixRights(fds...), nil, unix.MSG_NOSIGNAL)
-}
-
-// waitFor returns when the process behind the pidfd has ended, and at once where there is no pidfd.
-func waitFor(pidfd int) {
-	for {
-		p := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
-		if _, err := unix.Poll(p, -1); err == unix.EINTR {
-			continue
-		}
-		return
-	}
 }
