@@ -68,7 +68,7 @@ func Open(src io.ReaderAt, size int64, o *Options) (*Reader, error) {
 		return nil, err
 	}
 	bs := int(s.BlockSize)
-	r.bufs.New = func() any { b := make([]byte, bs); return &b }
+	r.bufs.New = func() any { b := make([]byte, bs, bs+Slack); return &b }
 	cache := o.MetaCache
 	if cache == 0 {
 		cache = defaultMetaCache
