@@ -161,7 +161,7 @@ func blockHeader(b []byte) ([]filter, error) {
 		filters[i].id = id
 		last := i == len(filters)-1
 		switch {
-		case last != (id == filterLZMA2):
+		case last != (id == filterLZMA2), !last && (id < filterX86 || id > filterARM64):
 			return nil, fmt.Errorf("%w: filter %#x", ErrUnsupported, id)
 		case last && len(props) != 1, !last && len(props) != 0 && len(props) != 4:
 			return nil, ErrCorrupt
