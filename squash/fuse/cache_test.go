@@ -159,8 +159,8 @@ func TestCacheAllPinned(t *testing.T) {
 func TestCorruptLog(t *testing.T) {
 	var lines []string
 	l := corruptLog{out: func(s string) { lines = append(lines, s) }}
-	l.add(7, errors.New("broken"))
-	l.add(7, errors.New("broken again"))
+	l.add(70, 7, errors.New("broken"))
+	l.add(70, 7, errors.New("broken again"))
 	if len(lines) != 1 || lines[0] != "broken (file with inode number 7)" {
 		t.Errorf("lines = %q", lines)
 	}
