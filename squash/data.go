@@ -124,10 +124,15 @@ func (r *Reader) fragment(i uint32) (Block, error) {
 	return b, b.locate(r, binary.LittleEndian.Uint32(raw[8:]))
 }
 
+// Slack is how many bytes of capacity behind a block's length let decoders copy
+// in bigger steps: zstd is a quarter faster with it.
+const Slack = 64
+
 // Decode reads and decompresses a block into dst, which holds at least b.Len
 // bytes, and returns the decoded length: b.Len, or up to b.Len for a fragment.
-// The bytes of dst between that and b.Len may change. The error wraps
-// [ErrCorrupt] or what the source returned.
+// The bytes of dst between that and b.Len, and up to [Slack] bytes of its
+// capacity behind, may change. The error wraps [ErrCorrupt] or what the source
+// returned.
 func (r *Reader) Decode(b Block, dst []byte) (int, error) {
 	n, err := r.decode(b, dst)
 	if err != nil {
@@ -140,7 +145,7 @@ func (r *Reader) decode(b Block, dst []byte) (int, error) {
 	if len(dst) < b.Len {
 		return 0, io.ErrShortBuffer
 	}
-	dst = dst[:b.Len:b.Len]
+	dst = dst[:b.Len]
 	if b.Sparse {
 		clear(dst)
 		return len(dst), nil
@@ -206,7 +211,7 @@ func (r *Reader) readBlock(ino *Inode, p []byte, off int64) (int, error) {
 		return 0, err
 	}
 	if skip == 0 && b.Len <= len(p) && !b.Fragment {
-		return r.Decode(b, p)
+		return r.Decode(b, p[:b.Len:len(p)]) // not behind p
 	}
 	buf := r.bufs.Get().(*[]byte)
 	defer r.bufs.Put(buf)

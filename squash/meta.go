@@ -99,9 +99,9 @@ func (r *Reader) decodeMeta(pos int64) (*metaBlock, error) {
 		return nil, corrupt("outside of the image (%d bytes)", r.end)
 	}
 	// One read for header and contents: its length is not known beforehand.
-	buf := r.bufs.Get().(*[]byte)
-	defer r.bufs.Put(buf)
-	raw := (*buf)[:min(int64(metaHeaderSize+MetaSize), r.end-pos, int64(len(*buf)))]
+	buf := r.metas.Get().(*[metaHeaderSize + MetaSize]byte)
+	defer r.metas.Put(buf)
+	raw := buf[:min(int64(len(buf)), r.end-pos)]
 	if err := r.readAt(raw, pos); err != nil {
 		return nil, err
 	}
@@ -113,14 +113,7 @@ func (r *Reader) decodeMeta(pos int64) (*metaBlock, error) {
 	if b.next > r.end {
 		return nil, corrupt("%d bytes reach behind the image's end", size)
 	}
-	raw = raw[metaHeaderSize:]
-	if len(raw) < size { // data blocks smaller than metadata blocks
-		raw = make([]byte, size)
-		if err := r.readAt(raw, pos+metaHeaderSize); err != nil {
-			return nil, err
-		}
-	}
-	raw = raw[:size]
+	raw = raw[metaHeaderSize:][:size]
 	if stored {
 		b.data = append([]byte(nil), raw...)
 		return b, nil

@@ -35,6 +35,7 @@ type Reader struct {
 	codec codec
 	cache metaCache
 	bufs  sync.Pool // of *[]byte, one data block long: compressed blocks on their way
+	metas sync.Pool // of *[metaHeaderSize + MetaSize]byte: metadata blocks on their way
 
 	ids       atomic.Pointer[[]uint32]
 	fragments lookupTable
@@ -68,7 +69,8 @@ func Open(src io.ReaderAt, size int64, o *Options) (*Reader, error) {
 		return nil, err
 	}
 	bs := int(s.BlockSize)
-	r.bufs.New = func() any { b := make([]byte, bs); return &b }
+	r.bufs.New = func() any { b := make([]byte, bs, bs+Slack); return &b }
+	r.metas.New = func() any { return new([metaHeaderSize + MetaSize]byte) }
 	cache := o.MetaCache
 	if cache == 0 {
 		cache = defaultMetaCache

@@ -62,11 +62,11 @@ const minSlots = 16
 
 // newCache makes a cache of about bytes for blocks of at most blockSize.
 func newCache(bytes int64, blockSize int, decode func(squash.Block, []byte) (int, error)) (*cache, error) {
-	n := max(int(bytes/int64(blockSize)), minSlots)
-	mem, err := unix.Mmap(-1, 0, n*blockSize, unix.PROT_READ|unix.PROT_WRITE,
+	n, stride := max(int(bytes/int64(blockSize)), minSlots), blockSize+squash.Slack
+	mem, err := unix.Mmap(-1, 0, n*stride, unix.PROT_READ|unix.PROT_WRITE,
 		unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
 	if err != nil {
-		return nil, fmt.Errorf("block cache of %d bytes: %w", n*blockSize, err)
+		return nil, fmt.Errorf("block cache of %d bytes: %w", n*stride, err)
 	}
 	// Few shards of many slots: a request pins several slots at a time, and
 	// the fewer shards, the fewer slots a sequential read goes through.
@@ -80,7 +80,7 @@ func newCache(bytes int64, blockSize int, decode func(squash.Block, []byte) (int
 	for i := range slots {
 		e := &slots[i]
 		e.shard = &c.shards[i%len(c.shards)]
-		e.buf = mem[i*blockSize : (i+1)*blockSize : (i+1)*blockSize]
+		e.buf = mem[i*stride : i*stride+blockSize : (i+1)*stride]
 		e.ready.L = &e.shard.mu
 		e.insert(e.shard.lru.prev)
 	}
@@ -192,7 +192,7 @@ func (s *shard) claim(b squash.Block) *slot {
 func (c *cache) fill(e *slot, b squash.Block) ([]byte, error) {
 	buf, state := e.buf, slotReady
 	if buf == nil {
-		buf = make([]byte, b.Len)
+		buf = make([]byte, b.Len, b.Len+squash.Slack)
 	}
 	n, err := c.safeDecode(b, buf)
 	if err != nil {

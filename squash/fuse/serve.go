@@ -208,11 +208,18 @@ func (s *server) startWorker() {
 		s.started.Add(-1)
 		return
 	}
-	s.workers.Go(func() {
-		w := &worker{s: s, in: make([]byte, requestSize), out: make([]byte, 4096), hdr: make([]byte, outHeaderSize)}
-		w.handOn, w.addEntry = w.yield, w.entry
-		w.run()
-	})
+	s.workers.Go(func() { s.newWorker().run() })
+}
+
+func (s *server) newWorker() *worker {
+	w := &worker{
+		s:   s,
+		in:  make([]byte, requestSize),
+		out: make([]byte, 4096),
+		hdr: make([]byte, outHeaderSize),
+	}
+	w.handOn, w.addEntry = w.yield, w.entry
+	return w
 }
 
 func (w *worker) run() {
