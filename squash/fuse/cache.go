@@ -80,7 +80,7 @@ func newCache(bytes int64, blockSize int, decode func(squash.Block, []byte) (int
 	for i := range slots {
 		e := &slots[i]
 		e.shard = &c.shards[i%len(c.shards)]
-		e.buf = mem[i*stride : i*stride+blockSize : (i+1)*stride]
+		e.buf = mem[i*stride : (i+1)*stride : (i+1)*stride]
 		e.ready.L = &e.shard.mu
 		e.insert(e.shard.lru.prev)
 	}
@@ -192,7 +192,7 @@ func (s *shard) claim(b squash.Block) *slot {
 func (c *cache) fill(e *slot, b squash.Block) ([]byte, error) {
 	buf, state := e.buf, slotReady
 	if buf == nil {
-		buf = make([]byte, b.Len, b.Len+squash.Slack)
+		buf = make([]byte, b.Len+squash.Slack)
 	}
 	n, err := c.safeDecode(b, buf)
 	if err != nil {
