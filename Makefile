@@ -38,12 +38,7 @@ demo: build tools ## assemble an image from Debian packages and run commands in 
 	@$(NEED) build fixtures
 	$(GO) run -buildvcs=false -trimpath ./e2e/fixtures -out $(FIXTURES) demo
 	$(GO) build -buildvcs=false -o bin/asuser ./e2e/asuser
-	bin/asuser -stage bin/coracle -stage $(FIXTURES)/debian-zstd.sif -- sh -euc ' \
-	  set -x; id -un; \
-	  ./coracle exec debian-zstd.sif python3 -c "import os, platform; \
-	    print(platform.freedesktop_os_release()[\"PRETTY_NAME\"], \"as user\", os.getuid(), \"in\", os.getcwd())"; \
-	  ./coracle run debian-zstd.sif; \
-	  ./coracle exec debian-zstd.sif perl -e "exit 42" || echo "exit status $$?"'
+	bin/asuser -stage bin/coracle -stage $(FIXTURES)/debian-zstd.sif -stage e2e/demo.sh -- sh demo.sh
 
 .PHONY: test
 test: lint unit e2e ## everything that must pass (CI=true: nothing may be skipped)
