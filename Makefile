@@ -22,7 +22,7 @@ FIXTURES := bin/fixtures
 
 .PHONY: help
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 .PHONY: build
 build: ## the static binary bin/coracle (VERSION=)
@@ -53,9 +53,10 @@ lint: tools ## vet, gofmt, staticcheck
 	PATH="$$($(GO) env GOROOT)/bin:$$PATH" bin/staticcheck -tags $(TAGS) ./...
 
 .PHONY: unit
-unit: build tools ## unit tests with the race detector; import arrows; init budget
+unit: build tools ## unit tests, import arrows, init budget, with the race detector; the long ones without
 	@$(NEED) build fixtures
-	$(GO) test $(VERBOSE) -race -tags $(TAGS) $$($(GO) list ./... | grep -vx coracle/e2e)
+	$(GO) test $(VERBOSE) -short -race -timeout 15m -tags $(TAGS) $$($(GO) list ./... | grep -vx coracle/e2e)
+	$(GO) test $(VERBOSE) -tags $(TAGS) ./squash/...
 
 .PHONY: e2e
 e2e: build fixtures ## end-to-end tests, as an ordinary user (RUN=regexp)
