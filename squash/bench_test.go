@@ -90,7 +90,7 @@ func BenchmarkDecode(b *testing.B) {
 				}
 			}
 			visit(r.Root())
-			dst := make([]byte, r.Super().BlockSize)
+			dst := make([]byte, r.Super().BlockSize+Slack)
 			b.SetBytes(size)
 			b.ReportAllocs()
 			for b.Loop() {

@@ -26,11 +26,11 @@ func (c *zstdCodec) decode(dst, src []byte) (int, error) {
 	if c.once.Do(c.open); c.err != nil {
 		return 0, c.err
 	}
-	out, err := c.dec.DecodeAll(src, dst[:0:min(cap(dst), len(dst)+Slack)])
+	out, err := c.dec.DecodeAll(src, dst[:0:len(dst)])
 	if err != nil {
 		return 0, corrupt("zstd: %v", err)
 	}
-	if len(out) > len(dst) || len(out) > 0 && &out[0] != &dst[0] {
+	if len(out) > 0 && &out[0] != &dst[0] {
 		return 0, corrupt("zstd: more than %d bytes", len(dst))
 	}
 	return len(out), nil

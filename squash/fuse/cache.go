@@ -46,7 +46,7 @@ const (
 type slot struct {
 	prev, next *slot // in the ring while pins == 0
 	shard      *shard
-	buf        []byte // block size
+	buf        []byte // block size and squash.Slack
 	outside    bool   // not of the arena: made because every slot of the shard was pinned
 	key        squash.Block
 	state      slotState
@@ -80,7 +80,7 @@ func newCache(bytes int64, blockSize int, decode func(squash.Block, []byte) (int
 	for i := range slots {
 		e := &slots[i]
 		e.shard = &c.shards[i%len(c.shards)]
-		e.buf = mem[i*stride : i*stride+blockSize : (i+1)*stride]
+		e.buf = mem[i*stride : (i+1)*stride : (i+1)*stride]
 		e.ready.L = &e.shard.mu
 		e.insert(e.shard.lru.prev)
 	}
@@ -192,7 +192,7 @@ func (s *shard) claim(b squash.Block) *slot {
 func (c *cache) fill(e *slot, b squash.Block) ([]byte, error) {
 	buf, state := e.buf, slotReady
 	if buf == nil {
-		buf = make([]byte, b.Len, b.Len+squash.Slack)
+		buf = make([]byte, b.Len+squash.Slack)
 	}
 	n, err := c.safeDecode(b, buf)
 	if err != nil {
@@ -215,8 +215,8 @@ func (c *cache) safeDecode(b squash.Block, dst []byte) (n int, err error) {
 			n, err = 0, fmt.Errorf("decoder panic: %v", p)
 		}
 	}()
-	if b.Len > len(dst) {
-		return 0, fmt.Errorf("block of %d bytes in an image of %d byte blocks", b.Len, len(dst))
+	if room := len(dst) - squash.Slack; b.Len > room {
+		return 0, fmt.Errorf("block of %d bytes in an image of %d byte blocks", b.Len, room)
 	}
 	return c.decode(b, dst)
 }
