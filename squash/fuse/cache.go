@@ -46,7 +46,7 @@ const (
 type slot struct {
 	prev, next *slot // in the ring while pins == 0
 	shard      *shard
-	buf        []byte // block size
+	buf        []byte // block size and squash.Slack
 	outside    bool   // not of the arena: made because every slot of the shard was pinned
 	key        squash.Block
 	state      slotState
@@ -215,8 +215,8 @@ func (c *cache) safeDecode(b squash.Block, dst []byte) (n int, err error) {
 			n, err = 0, fmt.Errorf("decoder panic: %v", p)
 		}
 	}()
-	if b.Len > len(dst) {
-		return 0, fmt.Errorf("block of %d bytes in an image of %d byte blocks", b.Len, len(dst))
+	if room := len(dst) - squash.Slack; b.Len > room {
+		return 0, fmt.Errorf("block of %d bytes in an image of %d byte blocks", b.Len, room)
 	}
 	return c.decode(b, dst)
 }

@@ -2,9 +2,11 @@ package fuse
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"unsafe"
 
@@ -178,6 +180,46 @@ func TestOldKernel(t *testing.T) {
 	case <-w.s.done:
 	default:
 		t.Error("the server goes on with a kernel too old for it")
+	}
+}
+
+// Serve ends with an error where there is nobody to serve, and answers an INIT
+// that it cannot agree with first.
+func TestServeErrors(t *testing.T) {
+	img := smallImage(t)
+	for _, tt := range []struct {
+		what string
+		req  []byte
+		want string // in the error
+	}{
+		{"kernel too old", request(opInit, 0, bytesOf(&initIn{Major: 7, Minor: 12})), "7.12"},
+		{"no fuse descriptor", nil, "not of /dev/fuse"},
+	} {
+		// A message socket stands for /dev/fuse.
+		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		must(t, err)
+		served := make(chan error, 1)
+		go func() { served <- Serve(fds[0], img, nil) }()
+		if tt.req != nil {
+			_, err = unix.Write(fds[1], tt.req)
+			must(t, err)
+		} else {
+			must(t, unix.Shutdown(fds[1], unix.SHUT_WR))
+		}
+		if err := <-served; err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: Serve = %v, want %q in it", tt.what, err, tt.want)
+		}
+		if reply := make([]byte, 100); tt.req != nil {
+			n, err := unix.Read(fds[1], reply)
+			if h := view[outHeader](reply); err != nil || n != outHeaderSize || h.Unique != 7 || h.Error != -int32(unix.EPROTO) {
+				t.Errorf("%s: reply of %d bytes %+v, %v", tt.what, n, h, err)
+			}
+		}
+		unix.Close(fds[0])
+		unix.Close(fds[1])
+	}
+	if err := Serve(-1, img, nil); !errors.Is(err, unix.EBADF) {
+		t.Errorf("Serve(-1) = %v, want EBADF", err)
 	}
 }
 
