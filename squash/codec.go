@@ -1,17 +1,13 @@
 package squash
 
-import (
-	"bytes"
-	"compress/zlib"
-	"fmt"
-	"io"
-)
+import "fmt"
 
 // A codec decompresses blocks. It may be used by many goroutines at once.
 type codec interface {
-	// decode decompresses all of src into dst and returns the length. dst
-	// holds all that a block may decode to; more is an error. Bytes of dst
-	// behind the returned length may change. The error wraps [ErrCorrupt].
+	// decode decompresses all of src into dst and returns the length; what
+	// does not fit is an error. Bytes of dst behind the returned length may
+	// change. Up to Slack bytes more than can be needed make it faster. The
+	// error wraps [ErrCorrupt], or [ErrUnsupported] for xz filters.
 	decode(dst, src []byte) (int, error)
 }
 
@@ -19,24 +15,17 @@ type codec interface {
 func newCodec(c Compressor) (codec, error) {
 	switch c {
 	case Gzip:
-		return gzipCodec{}, nil
+		return newGzip(), nil
+	case LZMA:
+		return newLZMA(), nil
+	case LZO:
+		return lzoCodec{}, nil
+	case XZ:
+		return newXZ(), nil
+	case LZ4:
+		return lz4Codec{}, nil
+	case Zstd:
+		return new(zstdCodec), nil
 	}
 	return nil, fmt.Errorf("%w: %v", ErrUnsupported, c)
-}
-
-type gzipCodec struct{}
-
-func (gzipCodec) decode(dst, src []byte) (int, error) {
-	z, err := zlib.NewReader(bytes.NewReader(src))
-	if err != nil {
-		return 0, corrupt("gzip: %v", err)
-	}
-	n, err := io.ReadFull(z, dst)
-	if err == io.ErrUnexpectedEOF {
-		return n, nil
-	}
-	if err != nil {
-		return 0, corrupt("gzip: %v", err)
-	}
-	return n, nil
 }
