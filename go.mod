@@ -12,3 +12,5 @@ require (
 	golang.org/x/sys v0.49.0
 	mvdan.cc/sh/v3 v3.14.1
 )
+
+require github.com/DataDog/zstd v1.5.7
