@@ -191,10 +191,10 @@ func (m *Merger) prune(n *Node) {
 }
 
 // dir returns the directory at path, symbolic links followed inside the tree. With
-// create, directories that are missing are made, and all on the way count as touched by
-// this layer; without it, the answer for a missing one is nil.
+// create, directories that are missing are made, and all that it is in count as touched
+// by this layer; without it, the answer for a missing one is nil.
 func (m *Merger) dir(path string, create bool) (*Node, error) {
-	stack := []*Node{m.root} // for ".." in links
+	stack := []*Node{m.root} // real directories, then ones that might be made
 	links, steps := 0, 0
 	for rest := path; rest != ""; {
 		var name string
@@ -209,13 +209,20 @@ func (m *Merger) dir(path string, create bool) (*Node, error) {
 			stack = stack[:max(1, len(stack)-1)]
 			continue
 		}
-		child, err := m.step(stack[len(stack)-1], name, create)
-		if child == nil {
-			return nil, err
-		}
-		if child.Type == squash.Directory {
+		child := stack[len(stack)-1].Children[name]
+		switch {
+		case child == nil && len(name) > maxName:
+			return nil, fmt.Errorf("%w: a name of %d bytes", ErrPath, len(name))
+		case child == nil:
+			child = &Node{Name: strings.Clone(name), Entry: impliedDir(name), pruned: -1}
+			fallthrough
+		case child.Type == squash.Directory:
 			stack = append(stack, child)
 			continue
+		case child.Type != squash.Symlink && create:
+			return nil, fmt.Errorf("%w: %q", ErrParent, name)
+		case child.Type != squash.Symlink:
+			return nil, nil
 		}
 		if links++; links > maxSymlinks {
 			return nil, fmt.Errorf("%w: too many symbolic links", ErrPath)
@@ -225,30 +232,22 @@ func (m *Merger) dir(path string, create bool) (*Node, error) {
 		}
 		rest = child.Link + "/" + rest
 	}
-	return stack[len(stack)-1], nil
+	return m.settle(stack, create), nil
 }
 
-// step returns the directory or symbolic link name in n; see dir.
-func (m *Merger) step(n *Node, name string, create bool) (*Node, error) {
-	child := n.Children[name]
-	switch {
-	case child == nil && !create:
-		return nil, nil
-	case child == nil:
-		if len(name) > maxName {
-			return nil, fmt.Errorf("%w: a name of %d bytes", ErrPath, len(name))
+// settle makes what is missing of a chain of directories, and returns the last; see dir.
+func (m *Merger) settle(stack []*Node, create bool) *Node {
+	for i, n := range stack[1:] {
+		parent := stack[i]
+		if parent.Children[n.Name] == nil {
+			if !create {
+				return nil
+			}
+			parent.put(n)
 		}
-		child = &Node{Name: strings.Clone(name), Entry: impliedDir(name), touched: m.layer, pruned: -1}
-		n.put(child)
-	case child.Type == squash.Directory:
 		if create {
-			child.touched = m.layer
+			n.touched = m.layer
 		}
-	case child.Type == squash.Symlink:
-	case create:
-		return nil, fmt.Errorf("%w: %q", ErrParent, name)
-	default:
-		return nil, nil
 	}
-	return child, nil
+	return stack[len(stack)-1]
 }
