@@ -85,6 +85,12 @@ type Entry struct {
 	Implied bool // a directory that no header describes, made for what is in it
 }
 
+// IsWhiteout tells whether the entry is a marker, with nothing of its own.
+func (e *Entry) IsWhiteout() bool {
+	_, base := split(e.Name)
+	return strings.HasPrefix(base, whiteoutPrefix)
+}
+
 // An Xattr is one extended attribute.
 type Xattr struct {
 	Name  string // complete: "security.capability"

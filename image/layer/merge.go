@@ -2,6 +2,8 @@ package layer
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"coracle/squash"
@@ -20,6 +22,37 @@ type Node struct {
 // A Tree is what the layers of an image amount to.
 type Tree struct {
 	Root *Node
+}
+
+// Walk calls fn for every name in the tree, a directory before what is in it, names in
+// byte order.
+func (t *Tree) Walk(fn func(n *Node)) { walk(t.Root, fn) }
+
+func walk(n *Node, fn func(n *Node)) {
+	fn(n)
+	for _, child := range n.Sorted() {
+		walk(child, fn)
+	}
+}
+
+// Sorted returns what is in a directory, names in byte order.
+func (n *Node) Sorted() []*Node {
+	return slices.SortedFunc(maps.Values(n.Children), func(a, b *Node) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// Occupied tells whether there is anything at path, or a parent of it that is not a
+// directory. Symbolic links are not followed.
+func (t *Tree) Occupied(path string) bool {
+	n := t.Root
+	for name := range strings.SplitSeq(path, "/") {
+		if n.Type != squash.Directory {
+			return true
+		}
+		if n = n.Children[name]; n == nil {
+			return false
+		}
+	}
+	return true
 }
 
 // maxSymlinks is how many symbolic links a path may lead through.
