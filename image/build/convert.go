@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"strings"
 
 	"coracle/image/layer"
 	"coracle/image/oci"
@@ -187,6 +188,23 @@ func (c *converter) fillGaps(ctx context.Context, tree *layer.Tree) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// generate stores the contents of generated files, as one more layer.
+func (c *converter) generate(texts []string) error {
+	data := make([]squash.Data, len(texts))
+	for i, text := range texts {
+		if text == "" {
+			continue
+		}
+		d, err := c.w.File(strings.NewReader(text), int64(len(text)))
+		if err != nil {
+			return err
+		}
+		data[i] = d
+	}
+	c.data = append(c.data, data)
 	return nil
 }
 

@@ -24,7 +24,8 @@ type store interface {
 
 // An Image is one image for one platform. Its blobs are read when they are asked for.
 type Image struct {
-	Source   string // normalized reference, as "docker://docker.io/library/debian:12"
+	Source   string // as the user named it, normalized: "docker://docker.io/library/debian:12"
+	Origin   string // the same without what is this machine's alone, as the folder of an archive
 	Digest   Digest // of the manifest
 	RawIndex []byte // the index that the manifest was chosen from, or nil
 	Manifest Manifest
