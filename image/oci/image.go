@@ -27,7 +27,6 @@ type Image struct {
 	Source   string // as the user named it, normalized: "docker://docker.io/library/debian:12"
 	Origin   string // the same without what is this machine's alone, as the folder of an archive
 	Digest   Digest // of the manifest
-	RawIndex []byte // the index that the manifest was chosen from, or nil
 	Manifest Manifest
 	Config   Config
 	Platform Platform
@@ -35,9 +34,8 @@ type Image struct {
 	RawManifest []byte
 	RawConfig   []byte
 
-	store store
-	// The layers are known by the digests of their uncompressed bytes alone.
-	diffOnly bool
+	store    store
+	diffOnly bool // see Source
 }
 
 // Close lets go of the source.
@@ -78,19 +76,12 @@ type layerStream struct {
 
 func (s *layerStream) Close() error { return errors.Join(s.z.Close(), s.blob.Close()) }
 
-// resolve reads an image's manifest and configuration from a store.
-func resolve(ctx context.Context, s store, want Platform, digest Digest) (*Image, error) {
-	raw, mediaType, err := s.root(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if digest != "" {
-		if err := verify(raw, digest); err != nil {
-			return nil, err
-		}
-	}
-	m := &Image{store: s}
+// resolve reads the image's manifest and configuration.
+func (s *Source) resolve(ctx context.Context) (*Image, error) {
+	m := &Image{Source: s.Name, Origin: s.Origin, store: s.store, diffOnly: s.diffOnly}
+	raw, mediaType, want := s.raw, s.mediaType, s.o.Platform
 	for depth := 0; ; depth++ {
+		var err error
 		if m.Manifest, err = parseManifest(raw); err != nil {
 			return nil, err
 		}
@@ -104,14 +95,11 @@ func resolve(ctx context.Context, s store, want Platform, digest Digest) (*Image
 		if depth == 4 {
 			return nil, fmt.Errorf("%w: indexes in indexes", ErrManifest)
 		}
-		if m.RawIndex == nil {
-			m.RawIndex = raw
-		}
 		d, err := choose(m.Manifest.Manifests, want)
 		if err != nil {
 			return nil, err
 		}
-		if raw, err = fetchManifest(ctx, s, d); err != nil {
+		if raw, err = fetchManifest(ctx, s.store, d); err != nil {
 			return nil, err
 		}
 		mediaType = d.MediaType
