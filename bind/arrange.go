@@ -27,6 +27,9 @@ type Mount struct {
 	// is how the working directory is bound.
 	Unless bool
 
+	// File (Image) is the image file's path, for messages.
+	File string
+
 	// Make (Bind) says that the source is a directory of the launch's own on the host, which
 	// is made with these permission bits when it is missing, and in which mount points can
 	// be made too. Zero: the source has to exist.
@@ -100,7 +103,7 @@ func (v *View) source(m *Mount) (*place, error) {
 		if i := m.Image - 1; i >= 0 && i < len(v.data) && v.data[i].tree != nil {
 			src, err := v.data[i].find(path.Clean("/" + m.Source))
 			if err != nil {
-				return nil, &SourceError{Source: m.Source, Why: m.Why, Err: err}
+				return nil, &SourceError{Source: m.Source, In: m.File, Why: m.Why, Err: err}
 			}
 			return src, nil
 		}

@@ -211,8 +211,8 @@ func TestArrangeErrors(t *testing.T) {
 			`mount point "/opt/set/new/x" (--bind) does not exist: /data/set is a directory of the host`},
 		{"missing in the kernel's file system", []bind.Mount{op(bind.Devpts, "", "/opt"), user("/job", "/opt/x")}, fs.ErrNotExist,
 			`mount point "/opt/x" (--bind) does not exist and cannot be made there`},
-		{"missing in another image", []bind.Mount{{Op: bind.Op{Type: bind.Image, Source: "/zzz", Target: "/opt", Image: 1, Why: "--bind"}}},
-			fs.ErrNotExist, `source "/zzz" (--bind): no such file or directory`},
+		{"missing in another image", []bind.Mount{{Op: bind.Op{Type: bind.Image, Source: "/zzz", Target: "/opt", Image: 1, Why: "--bind"}, File: "/d.sif"}},
+			fs.ErrNotExist, `source "/zzz" in /d.sif (--bind): no such file or directory`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l, err := bind.Arrange(bind.Trees{Image: bindtest.New(image), Host: bindtest.New(host),
@@ -266,5 +266,20 @@ func TestViewReadFile(t *testing.T) {
 	}
 	if _, err := v.ReadFile("/etc/passwd", 3); err == nil {
 		t.Error("ReadFile with a limit of 3 bytes: no error")
+	}
+}
+
+// automount shows nothing in a directory until a name in it is looked up, as autofs does.
+type automount struct{ *bindtest.Tree }
+
+func (automount) ReadDir(string) ([]string, error) { return nil, nil }
+
+func TestArrangeAutomount(t *testing.T) {
+	net := automount{bindtest.New(map[string]string{"/net": "dir 555", "/net/srv/vol": "dir"})}
+	l, err := bind.Arrange(bind.Trees{Image: bindtest.New(image), Host: net},
+		[]bind.Mount{user("/net", "/opt"), user("/net/srv/vol", "/tmp"), unless(b("/net/srv", "/opt/srv"))})
+	const want = "bind /net /opt\nbind /net/srv/vol /tmp\n"
+	if got := show(l); err != nil || got != want {
+		t.Errorf("Arrange: %v, got\n%swant\n%s", err, got, want)
 	}
 }

@@ -27,15 +27,20 @@ func (e *SpecError) Error() string { return fmt.Sprintf("%s %q: %s", e.What, e.S
 // Unwrap returns [ErrSpec].
 func (e *SpecError) Unwrap() error { return ErrSpec }
 
-// A SourceError reports a host path that was asked for and that the caller cannot reach.
+// A SourceError reports a path that was asked for and that the caller cannot reach.
 type SourceError struct {
-	Source string // absolute host path
+	Source string // absolute host path, or a path in the image file In
+	In     string // "" the host
 	Why    string // who asked: "--bind"
 	Err    error  // wraps fs.ErrNotExist when nothing is there
 }
 
 func (e *SourceError) Error() string {
-	return fmt.Sprintf("source %q%s: %s", e.Source, because(e.Why), reason(e.Err))
+	in := ""
+	if e.In != "" {
+		in = " in " + e.In
+	}
+	return fmt.Sprintf("source %q%s%s: %s", e.Source, in, because(e.Why), reason(e.Err))
 }
 
 // Unwrap returns the cause.

@@ -50,12 +50,12 @@ func (v *View) insertUser(out []*Mount, m *Mount) []*Mount {
 	}
 	kept := out[:0]
 	for _, o := range out {
-		if o.User || !under(o.Target, m.Target) {
+		if o.User || !Under(o.Target, m.Target) {
 			kept = append(kept, o)
 		}
 	}
 	for i, o := range kept {
-		if o.User && under(o.Target, m.Target) {
+		if o.User && Under(o.Target, m.Target) {
 			return insert(kept, i, m)
 		}
 	}
@@ -66,7 +66,7 @@ func (v *View) insertUser(out []*Mount, m *Mount) []*Mount {
 func (v *View) insertUnless(out []*Mount, m *Mount) []*Mount {
 	first := -1
 	for i, o := range out {
-		if o.Target == m.Target || !under(o.Target, m.Target) {
+		if o.Target == m.Target || !Under(o.Target, m.Target) {
 			continue
 		}
 		if first < 0 {

@@ -2,8 +2,8 @@ package bind
 
 import "strings"
 
-// under tells whether the clean absolute path is dir or below it.
-func under(path, dir string) bool {
+// Under tells whether the clean absolute path is dir or below it.
+func Under(path, dir string) bool {
 	if dir == "/" {
 		return true
 	}

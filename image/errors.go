@@ -102,7 +102,7 @@ func missing(path string) error {
 		return fs.ErrNotExist
 	}
 	e := &MissingError{Dir: filepath.Dir(abs)}
-	d, err := os.Open(e.Dir)
+	d, err := os.OpenFile(e.Dir, os.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
 		e.NoDir = errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR)
 		return e

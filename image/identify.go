@@ -24,8 +24,7 @@ const squashMagic = "hsqs"
 
 // identify tells what the regular file is and opens what is in it.
 func (m *Image) identify() error {
-	size := m.stat.Size
-	if size == 0 {
+	if m.Length == 0 {
 		return ErrEmpty
 	}
 	var buf [headSize]byte
@@ -35,6 +34,9 @@ func (m *Image) identify() error {
 	}
 	head := buf[:n]
 	launch := launchLine(head)
+	if m.choice.id != 0 && !sif.Is(head) {
+		return fmt.Errorf("it has no partition %d: only SIF files have numbered partitions", m.choice.id)
+	}
 	switch {
 	case sif.Is(head):
 		return m.openSIF()
@@ -47,16 +49,16 @@ func (m *Image) identify() error {
 	default:
 		return &KindError{Looks: looksLike(head)}
 	}
-	m.Size = size - m.Offset
+	m.Size = m.Length - m.Offset
 	return m.openSquash()
 }
 
 func (m *Image) openSIF() error {
-	f, err := sif.Read(m.file, m.stat.Size)
+	f, err := sif.Read(m.file, m.Length)
 	if err != nil {
 		return err
 	}
-	d, p, err := f.Primary()
+	d, p, err := m.choice.from(f)
 	if err != nil {
 		return err
 	}
@@ -73,6 +75,22 @@ func (m *Image) openSIF() error {
 	}
 	m.Offset, m.Size = d.Offset, d.Size
 	return m.openSquash()
+}
+
+// from returns the chosen partition.
+func (c choice) from(f *sif.File) (*sif.Descriptor, sif.Partition, error) {
+	if c.id != 0 {
+		return f.Partition(c.id)
+	}
+	d, p, err := f.Primary()
+	if errors.Is(err, sif.ErrNoPrimary) && c.data {
+		for i := range f.Descriptors {
+			if p, ok := f.Descriptors[i].Partition(); ok && p.Part == sif.PartData {
+				return f.Partition(f.Descriptors[i].ID)
+			}
+		}
+	}
+	return d, p, err
 }
 
 func (m *Image) openSquash() error {
@@ -149,8 +167,8 @@ func isDefinition(head []byte) bool {
 	return false
 }
 
-// detail describes the image for people.
-func (m *Image) detail() string {
+// Detail describes the image for people: "squashfs zstd, 37 019 files".
+func (m *Image) Detail() string {
 	if m.Squash == nil {
 		return "directory"
 	}

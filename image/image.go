@@ -5,6 +5,7 @@
 package image
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -12,7 +13,6 @@ import (
 
 	"coracle/bind"
 	"coracle/image/sif"
-	"coracle/runtime"
 	"coracle/squash"
 
 	"golang.org/x/sys/unix"
@@ -31,8 +31,13 @@ type Image struct {
 	Squash *squash.Reader // nil for a directory
 	Tree   bind.Tree      // the root file system
 
-	file *os.File // nil for a directory
-	stat unix.Stat_t
+	// The identity of the file that was looked at.
+	Device, Inode uint64
+	Length        int64 // of the whole file, in bytes
+	ModTime       int64 // in ns since 1970
+
+	choice choice
+	file   *os.File // nil for a directory
 }
 
 // A Format is the outer format of an image.
@@ -51,15 +56,42 @@ const (
 //
 // The error is a *[PathError] that wraps one of this package's errors, or the
 // operating system's.
-func Open(path string) (*Image, error) {
-	img, err := open(path)
+func Open(path string) (*Image, error) { return wrap(path, primary) }
+
+// OpenData opens an image that lends a part of its tree to a container. id is the number of
+// a SIF partition; "" is the primary one, or the first data partition of a file that has
+// no primary one.
+func OpenData(path, id string) (*Image, error) {
+	if id == "" {
+		return wrap(path, primaryOrData)
+	}
+	n, err := strconv.ParseUint(id, 10, 32)
+	if err != nil {
+		return nil, &PathError{Path: path, Err: fmt.Errorf("partition %q is not a number", id)}
+	}
+	return wrap(path, choice{id: uint32(n)})
+}
+
+// A choice says which partition of a SIF file to open.
+type choice struct {
+	id   uint32 // 0: the primary one
+	data bool   // with id 0: else the first data partition
+}
+
+var (
+	primary       = choice{}
+	primaryOrData = choice{data: true}
+)
+
+func wrap(path string, c choice) (*Image, error) {
+	img, err := open(path, c)
 	if err != nil {
 		return nil, &PathError{Path: path, Err: err}
 	}
 	return img, nil
 }
 
-func open(path string) (*Image, error) {
+func open(path string, c choice) (*Image, error) {
 	if path == "" {
 		return nil, os.ErrNotExist
 	}
@@ -68,7 +100,11 @@ func open(path string) (*Image, error) {
 	if err != nil {
 		return nil, openError(path, err)
 	}
-	img := &Image{Path: path, file: os.NewFile(uintptr(fd), path)}
+	if err := unix.SetNonblock(fd, false); err != nil { // or the Go runtime would start its poller for it
+		unix.Close(fd)
+		return nil, err
+	}
+	img := &Image{Path: path, choice: c, file: os.NewFile(uintptr(fd), path)}
 	if err := img.look(fd); err != nil {
 		img.file.Close()
 		return nil, err
@@ -78,14 +114,16 @@ func open(path string) (*Image, error) {
 
 // look fills in an image that has just been opened as fd.
 func (m *Image) look(fd int) error {
-	if err := unix.Fstat(fd, &m.stat); err != nil {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
 		return err
 	}
+	m.Device, m.Inode, m.Length, m.ModTime = uint64(st.Dev), st.Ino, st.Size, st.Mtim.Nano()
 	var err error
 	if m.Real, err = realPath(fd, m.Path); err != nil {
 		return err
 	}
-	switch m.stat.Mode & unix.S_IFMT {
+	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFDIR:
 		m.Format = Directory
 		m.Tree = HostTree(m.Real)
@@ -112,20 +150,6 @@ func realPath(fd int, path string) (string, error) {
 		return "", err
 	}
 	return filepath.Abs(p)
-}
-
-// Root returns what the runtime needs to know of the image.
-func (m *Image) Root() runtime.Root {
-	r := runtime.Root{Path: m.Real, Arch: m.Arch, Tree: m.Tree, Detail: m.detail()}
-	if m.Format == Directory {
-		r.Kind = runtime.Sandbox
-		return r
-	}
-	r.Kind = runtime.Squashfs
-	r.Offset, r.Size = m.Offset, m.Size
-	r.Device, r.Inode = uint64(m.stat.Dev), m.stat.Ino
-	r.Length, r.ModTime = m.stat.Size, m.stat.Mtim.Nano()
-	return r
 }
 
 // Close lets go of the file.

@@ -13,8 +13,8 @@ const maxSimilar = 4096
 // similar returns up to three of names that a user who typed want may have meant, best first.
 func similar(want string, names []string) []string {
 	type candidate struct {
-		name string
-		cost int
+		name       string
+		cost, edit int
 	}
 	var found []candidate
 	stem := strings.ToLower(strings.TrimSuffix(want, filepath.Ext(want)))
@@ -23,19 +23,23 @@ func similar(want string, names []string) []string {
 			continue
 		}
 		low := strings.ToLower(strings.TrimSuffix(name, filepath.Ext(name)))
-		d := Distance(strings.ToLower(want), strings.ToLower(name))
+		edit := Distance(strings.ToLower(want), strings.ToLower(name))
+		d := edit
 		switch {
 		case low == stem: // another suffix, or none
 			d = 1
 		case len(stem) >= 3 && strings.HasPrefix(low, stem): // blast.sif, blast_2.14.sif
 			d = min(d, 2)
+			if filepath.Ext(name) != filepath.Ext(want) {
+				d++
+			}
 		}
-		if d <= max(1, len(want)/4) || d <= 2 && len(want) > 3 {
-			found = append(found, candidate{name, d})
+		if d <= max(3, len(want)/4) && d < len(want)/2 {
+			found = append(found, candidate{name, d, edit})
 		}
 	}
 	slices.SortFunc(found, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(a.cost, b.cost), strings.Compare(a.name, b.name))
+		return cmp.Or(cmp.Compare(a.cost, b.cost), cmp.Compare(a.edit, b.edit), strings.Compare(a.name, b.name))
 	})
 	var out []string
 	for _, c := range found[:min(3, len(found))] {

@@ -164,15 +164,19 @@ func (t hostTree) ReadFile(path string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, t.fail("open", path, err)
 	}
+	var st unix.Stat_t
+	if err = unix.Fstat(fd, &st); err == nil && st.Mode&unix.S_IFMT != unix.S_IFREG {
+		err = errors.New("not a regular file")
+	}
+	if err == nil {
+		err = unix.SetNonblock(fd, false) // or the Go runtime would start its poller for it
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, &fs.PathError{Op: "read", Path: t.root + path, Err: err}
+	}
 	f := os.NewFile(uintptr(fd), t.root+path)
 	defer f.Close()
-	fi, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !fi.Mode().IsRegular() {
-		return nil, &fs.PathError{Op: "read", Path: t.root + path, Err: errors.New("not a regular file")}
-	}
 	b, err := io.ReadAll(io.LimitReader(f, limit+1)) // files of /proc have no size
 	if int64(len(b)) > limit {
 		return nil, &SizeError{Path: path, Size: -1, Limit: limit}

@@ -36,6 +36,7 @@ type Request struct {
 	Scratch  []string // targets of --scratch
 	Pwd      string   // --cwd, --pwd: the directory to start in
 	Contain  bool     // minimal /dev, empty home and temporary directories
+	NoShare  bool     // an image server of its own
 	Underlay bool     // never overlayfs for missing mount points
 	Compat   bool     // already spread over the other fields; kept for the record
 
@@ -102,4 +103,6 @@ type Facts struct {
 	UserNS  error     `json:"-"` // nil: user namespaces look permitted; else which switch forbids them
 	Overlay bool      // overlayfs can be expected in user namespaces
 	Umask   int
+	Scope   string // what launches must have in common to share an image server; "": nothing to be sure of
+	TTY     string // the terminal of standard input, output or error, as the host names it: /dev/pts/3; "" none
 }

@@ -1,11 +1,6 @@
 package squash
 
-import (
-	"bytes"
-	"compress/zlib"
-	"fmt"
-	"io"
-)
+import "fmt"
 
 // A codec decompresses blocks. It may be used by many goroutines at once.
 type codec interface {
@@ -19,24 +14,17 @@ type codec interface {
 func newCodec(c Compressor) (codec, error) {
 	switch c {
 	case Gzip:
-		return gzipCodec{}, nil
+		return newGzip(), nil
+	case LZMA:
+		return newLZMA(), nil
+	case LZO:
+		return lzoCodec{}, nil
+	case XZ:
+		return newXZ(), nil
+	case LZ4:
+		return lz4Codec{}, nil
+	case Zstd:
+		return new(zstdCodec), nil
 	}
 	return nil, fmt.Errorf("%w: %v", ErrUnsupported, c)
-}
-
-type gzipCodec struct{}
-
-func (gzipCodec) decode(dst, src []byte) (int, error) {
-	z, err := zlib.NewReader(bytes.NewReader(src))
-	if err != nil {
-		return 0, corrupt("gzip: %v", err)
-	}
-	n, err := io.ReadFull(z, dst)
-	if err == io.ErrUnexpectedEOF {
-		return n, nil
-	}
-	if err != nil {
-		return 0, corrupt("gzip: %v", err)
-	}
-	return n, nil
 }

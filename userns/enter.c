@@ -3,6 +3,8 @@
 #include "enter.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,10 +17,16 @@
 
 struct coracle_outcome coracle_outcome = {.fd = -1};
 
-static const char stage_name[] = "coracle: stage";
+static const char stage_prefix[] = "coracle: ";
 
-// Less address space than this and the Go runtime aborts with a page of text.
-enum { NEEDED_AS = 1 << 30 };
+// Less address space than this and the Go runtime aborts with a page of text: it reserves some 700 MiB.
+enum { NEEDED_AS = 800 << 20 };
+
+// Where there is more, it reserves 512 MiB on top that it can do without, and aborts if little is left
+// then. While it starts, it is shown this much; see LiftAddressSpace in userns.go.
+enum { SHOWN_AS = 1 << 30, PLENTY_AS = 2u << 30 };
+
+enum { THREAD_STACK = 256 * 1024 };
 
 int coracle_fail(const char *step, int err) {
 	coracle_outcome.status = err ? err : EINVAL;
@@ -124,10 +132,25 @@ static void enter(struct coracle_header *h) {
 		lock_privileges();
 }
 
+// Every thread would reserve a stack as large as RLIMIT_STACK and an allocator's arena of 64 MiB.
+static void spare_address_space(void) {
+	pthread_attr_t attr;
+	mallopt(M_ARENA_MAX, 1);
+	if (pthread_attr_init(&attr) == 0 && pthread_attr_setstacksize(&attr, THREAD_STACK) == 0)
+		pthread_setattr_default_np(&attr);
+}
+
 static int enough_address_space(void) {
 	struct rlimit rl;
-	if (getrlimit(RLIMIT_AS, &rl) != 0 || rl.rlim_cur == RLIM_INFINITY || rl.rlim_cur >= NEEDED_AS)
+	if (getrlimit(RLIMIT_AS, &rl) != 0 || rl.rlim_cur == RLIM_INFINITY || rl.rlim_cur >= PLENTY_AS)
 		return 1;
+	if (rl.rlim_cur >= NEEDED_AS) {
+		if (rl.rlim_cur > SHOWN_AS) {
+			rl.rlim_cur = SHOWN_AS;
+			setrlimit(RLIMIT_AS, &rl);
+		}
+		return 1;
+	}
 	dprintf(2,
 	        "coracle: error: the hard limit of the address space is %llu MiB, too little to start\n"
 	        "coracle: hint: raise it to %d MiB or more (ulimit -v, or the batch system's h_vmem)\n",
@@ -139,9 +162,10 @@ __attribute__((constructor)) static void coracle_constructor(int argc, char **ar
 	(void)envp;
 	coracle_record();
 	coracle_raise_limits();
+	spare_address_space();
 	if (!enough_address_space())
 		_exit(255);
-	if (argc < 2 || strcmp(argv[0], stage_name) != 0)
+	if (argc < 2 || strncmp(argv[0], stage_prefix, sizeof stage_prefix - 1) != 0)
 		return;
 	struct coracle_header h;
 	int fd = atoi(argv[1]);

@@ -28,7 +28,7 @@ struct coracle_header {
 	uint32_t flags;
 	int32_t sock;        // ENTER: descriptor that the server answers on, or -1
 	int32_t pidfd;       // SERVE: descriptor of the first client, or -1
-	uint32_t reserved;
+	int32_t listener;    // SERVE: listening socket for further clients, or -1
 	char uid_map[CORACLE_MAP_LEN]; // text for /proc/self/uid_map
 	char gid_map[CORACLE_MAP_LEN];
 };

@@ -50,13 +50,10 @@ static void become_monitor(int status_pipe) {
 	sigset_t all;
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
-	int keep = status_pipe < 0 ? -1 : fcntl(status_pipe, F_DUPFD, 16);
+	int keep = fcntl(status_pipe, F_DUPFD, 16);
 	int signals = signalfd(-1, &all, 0);
 	int high = fcntl(signals, F_DUPFD, 16);
-	if (keep >= 0)
-		dup2(keep, FD_STATUS);
-	else
-		close(FD_STATUS);
+	dup2(keep, FD_STATUS);
 	dup2(high, FD_SIGNALS);
 	close_from(FD_KEPT);
 	drop_all();
@@ -183,7 +180,7 @@ int coracle_split_pid(const struct coracle_header *h) {
 		return coracle_fail("start the first process of the pid namespace", errno);
 	if (inner > 0) {
 		int with_init = (h->flags & FLAG_INIT) != 0;
-		become_monitor(with_init ? pipe_fds[0] : -1);
+		become_monitor(pipe_fds[0]);
 		if (with_init)
 			watch_init(inner);
 		watch_payload(inner);

@@ -19,15 +19,16 @@ import "C"
 import (
 	"fmt"
 	"runtime"
+	"strings"
 	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// StageName is the argv[0] that makes the constructor look for a header. The number
-// of the memfd's descriptor follows as argv[1].
-const StageName = "coracle: stage"
+// StagePrefix begins the argv[0] that makes the constructor look for a header; what follows it is
+// for people who look at ps. The number of the memfd's descriptor is argv[1].
+const StagePrefix = "coracle: "
 
 // A Role is the part that a re-executed binary plays.
 type Role int
@@ -60,6 +61,7 @@ type Header struct {
 	Flags      Flags
 	Sock       int    // Enter: the descriptor that the image server answers on; Serve: its own end. -1 none
 	Pidfd      int    // Serve: a pidfd of the first client, or -1
+	Listener   int    // Serve: a listening socket for further clients, or -1
 	UIDMap     string // lines of /proc/self/uid_map
 	GIDMap     string
 }
@@ -77,6 +79,7 @@ func (h *Header) Encode() ([]byte, error) {
 	c.flags = C.uint32_t(h.Flags)
 	c.sock = C.int32_t(h.Sock)
 	c.pidfd = C.int32_t(h.Pidfd)
+	c.listener = C.int32_t(h.Listener)
 	copy(unsafe.Slice((*byte)(unsafe.Pointer(&c.uid_map[0])), C.CORACLE_MAP_LEN), h.UIDMap)
 	copy(unsafe.Slice((*byte)(unsafe.Pointer(&c.gid_map[0])), C.CORACLE_MAP_LEN), h.GIDMap)
 	return b, nil
@@ -101,13 +104,22 @@ func Stage() Outcome {
 	return out
 }
 
+// LiftAddressSpace lets the process use all of its address space, once the Go runtime has started: the
+// constructor shows it less where there is little. Call it first of all.
+func LiftAddressSpace() { C.coracle_raise_limits() }
+
 // A StepError is a step of the constructor that failed.
 type StepError struct {
 	Step  string
 	Errno syscall.Errno
 }
 
-func (e *StepError) Error() string { return e.Step + ": " + e.Errno.Error() }
+func (e *StepError) Error() string {
+	if strings.HasSuffix(e.Step, e.Errno.Error()) { // an image server's own words
+		return e.Step
+	}
+	return e.Step + ": " + e.Errno.Error()
+}
 
 // Unwrap returns the errno.
 func (e *StepError) Unwrap() error { return e.Errno }
@@ -215,6 +227,7 @@ const MaxImages = C.CORACLE_MAX_IMAGES
 
 // Descriptors of an image server, as the constructor arranges them.
 const (
-	ServerSock  = 4 // where the first client's answer goes
-	ServerPidfd = 5 // the first client's pidfd; closed when the kernel has none
+	ServerSock     = 4 // where the first client's answer goes
+	ServerPidfd    = 5 // the first client's pidfd; closed when the kernel has none
+	ServerListener = 6 // where further clients connect; closed when the server is private
 )

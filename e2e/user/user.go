@@ -19,7 +19,7 @@ import (
 
 // The account and the supplementary group that root makes for the tests.
 const (
-	Name  = "coratest"
+	Name  = "corauser"
 	Group = "coragroup"
 )
 
@@ -100,7 +100,7 @@ func ensure() error {
 		if err := os.WriteFile(file, data, 0o644); err != nil { // usermod wants the file to be there
 			return err
 		}
-		if err := run("usermod", flag, "1000000-1065535", Name); err != nil {
+		if err := run("usermod", flag, "2000000-2065535", Name); err != nil {
 			return err
 		}
 	}

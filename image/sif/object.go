@@ -37,6 +37,23 @@ func (f *File) Primary() (*Descriptor, Partition, error) {
 	return nil, Partition{}, ErrNoPrimary
 }
 
+// Partition returns the partition with an id. The error wraps [ErrNoPartition], or
+// [ErrTruncated] when the file ends before the partition does.
+func (f *File) Partition(id uint32) (*Descriptor, Partition, error) {
+	for i := range f.Descriptors {
+		d := &f.Descriptors[i]
+		p, ok := d.Partition()
+		if !ok || d.ID != id {
+			continue
+		}
+		if err := f.check(d); err != nil {
+			return nil, Partition{}, err
+		}
+		return d, p, nil
+	}
+	return nil, Partition{}, fmt.Errorf("%w %d", ErrNoPartition, id)
+}
+
 // Find returns the first object of type t, named name unless that is empty, or nil.
 func (f *File) Find(t DataType, name string) *Descriptor {
 	for i := range f.Descriptors {

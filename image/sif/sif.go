@@ -35,9 +35,10 @@ const magic = "SIF_MAGIC\x00"
 
 // The errors of this package. What [Read] and the methods of [File] answer wraps one of them.
 var (
-	ErrFormat    = errors.New("not a valid SIF file")
-	ErrTruncated = errors.New("truncated SIF file")
-	ErrNoPrimary = errors.New("no primary system partition")
+	ErrFormat      = errors.New("not a valid SIF file")
+	ErrTruncated   = errors.New("truncated SIF file")
+	ErrNoPartition = errors.New("no partition")
+	ErrNoPrimary   = errors.New("no primary system partition")
 )
 
 // A Header is the global header.

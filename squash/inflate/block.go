@@ -1,13 +1,11 @@
 package inflate
 
-import "encoding/binary"
-
 const (
-	// Room that the loop without checks needs: input for three refills, output
-	// for three pairs of literals, a match, and what copying it in words of 8
-	// writes too much.
-	inRoom  = 3 * 8
-	outRoom = 3*2 + 258 + 16
+	// Room that one round of the loop without checks needs: input for four
+	// refills of 8 bytes; output for five literals, a match, and what copying
+	// it in words of 8 writes too much.
+	inRoom  = 4 * 8
+	outRoom = 5 + 258 + 16
 )
 
 // block decodes the symbols of a block to dst[o:] and returns its end.
@@ -27,110 +25,101 @@ func (d *Decoder) block(dst []byte, o int, b *bitReader) (int, error) {
 }
 
 // fast decodes until the block, the input or the output comes to its end.
-func (d *Decoder) fast(dst []byte, o int, b *bitReader) (int, bool, error) {
-	src, pos, buf, n := b.src, b.pos, b.buf, b.n
-	lit, dist := &d.lit, &d.dist
+//
+// All state is in local variables and each entry is looked up as early as
+// possible: the time goes into the chain from one code's length to the next
+// code, and into branches that cannot be foreseen.
+func (d *Decoder) fast(dst []byte, o int, b *bitReader) (end int, done bool, err error) {
+	src, pos, buf, n := b.src, b.pos, b.buf, b.n // of n, the low 8 bits are valid
 	inEnd, outEnd := len(src)-inRoom, len(dst)-outRoom
-	done := false
+	pos, buf, n = refill(src, pos, buf, n)
+	e := d.lit[buf&(1<<litBits-1)]
+loop:
 	for pos <= inEnd && o <= outEnd {
-		buf |= binary.LittleEndian.Uint64(src[pos:]) << (n & 63)
-		pos += int(63-n) >> 3
-		n |= 56
-		e := lit[buf&(1<<litBits-1)]
+	again:
 		if e&literal != 0 { // up to three entries of up to 11 bits
-			buf >>= e & 63
-			n -= uint(e & 0xff)
-			binary.LittleEndian.PutUint16(dst[o:], uint16(e>>firstLit))
-			o += int(e >> 24 & 3)
-			e = lit[buf&(1<<litBits-1)]
+			buf, n = buf>>(e&63), n-uint(e)
+			store8(dst, o, byte(e>>base))
+			o++
+			e = d.lit[buf&(1<<litBits-1)]
 			if e&literal != 0 {
-				buf >>= e & 63
-				n -= uint(e & 0xff)
-				binary.LittleEndian.PutUint16(dst[o:], uint16(e>>firstLit))
-				o += int(e >> 24 & 3)
-				e = lit[buf&(1<<litBits-1)]
+				buf, n = buf>>(e&63), n-uint(e)
+				store8(dst, o, byte(e>>base))
+				o++
+				e = d.lit[buf&(1<<litBits-1)]
 				if e&literal != 0 {
-					buf >>= e & 63
-					n -= uint(e & 0xff)
-					binary.LittleEndian.PutUint16(dst[o:], uint16(e>>firstLit))
-					o += int(e >> 24 & 3)
+					buf, n = buf>>(e&63), n-uint(e)
+					store8(dst, o, byte(e>>base))
+					o++
+					pos, buf, n = refill(src, pos, buf, n)
+					e = d.lit[buf&(1<<litBits-1)]
 					continue
 				}
 			}
 		}
 		if e&special != 0 {
-			if e&second != 0 {
-				buf >>= e & 63
-				n -= uint(e & 0xff)
-				e = lit[uint64(e>>base)+buf&(1<<(e>>codeBits&15)-1)]
-				if e&literal != 0 {
-					buf >>= e & 63
-					n -= uint(e & 0xff)
-					dst[o] = byte(e >> firstLit)
-					o++
-					continue
-				}
-			}
-			if e&special != 0 {
-				if e&invalid != 0 {
-					return o, false, ErrCorrupt
-				}
-				buf >>= e & 63
-				n -= uint(e & 0xff)
+			buf, n = buf>>(e&63), n-uint(e)
+			switch {
+			case e&invalid != 0:
+				return o, false, ErrCorrupt
+			case e&second == 0:
 				done = true
-				break
+				break loop
 			}
+			e = d.lit[uint64(e>>base)+buf&(1<<(e>>codeBits&15)-1)]
+			pos, buf, n = refill(src, pos, buf, n)
+			goto again
 		}
 		length := int(e>>base) + int(buf&(1<<(e&63)-1)>>(e>>codeBits&15))
-		buf >>= e & 63
-		n -= uint(e & 0xff)
+		buf, n = buf>>(e&63), n-uint(e)
 
-		buf |= binary.LittleEndian.Uint64(src[pos:]) << (n & 63)
-		pos += int(63-n) >> 3
-		n |= 56
-		e = dist[buf&(1<<distBits-1)]
-		if e&special != 0 {
-			if e&second != 0 {
-				buf >>= e & 63
-				n -= uint(e & 0xff)
-				e = dist[uint64(e>>base)+buf&(1<<(e>>codeBits&15)-1)]
-			}
-			if e&special != 0 {
-				return o, false, ErrCorrupt
-			}
+		pos, buf, n = refill(src, pos, buf, n)
+		e = d.dist[buf&(1<<distBits-1)]
+		if e&special != 0 && e&second != 0 {
+			buf, n = buf>>(e&63), n-uint(e)
+			e = d.dist[uint64(e>>base)+buf&(1<<(e>>codeBits&15)-1)]
 		}
 		distance := int(e>>base) + int(buf&(1<<(e&63)-1)>>(e>>codeBits&15))
-		buf >>= e & 63
-		n -= uint(e & 0xff)
-		if distance > o {
+		buf, n = buf>>(e&63), n-uint(e)
+		if distance > o || e&special != 0 {
 			return o, false, ErrCorrupt
 		}
-		copyMatch(dst, o, distance, length)
+		pos, buf, n = refill(src, pos, buf, n)
+		e = d.lit[buf&(1<<litBits-1)]
+		if distance >= 8 {
+			copyFar(dst, o, distance, length)
+		} else {
+			copyNear(dst, o, distance, length)
+		}
 		o += length
 	}
+	n &= 0xff
 	b.pos, b.buf, b.n = pos, buf&(1<<n-1), n
 	return o, done, nil
 }
 
-// copyMatch copies length bytes, 3 to 258, from distance bytes before dst[o].
-// It may write 15 bytes more.
-func copyMatch(dst []byte, o, distance, length int) {
+// refill brings at least 56 bits into buf, of which n were valid.
+func refill(src []byte, pos int, buf uint64, n uint) (int, uint64, uint) {
+	return pos + 7 - int(n>>3&7), buf | load64(src, pos)<<(n&63), n | 56
+}
+
+// copyFar copies length bytes, 3 to 258, from distance bytes before dst[o], at
+// least 8. It may write 15 bytes more.
+func copyFar(dst []byte, o, distance, length int) {
+	for i := o; i < o+length; i += 8 {
+		store64(dst, i, load64(dst, i-distance))
+	}
+}
+
+// copyNear copies length bytes, 3 to 258, from distance bytes before dst[o],
+// 1 to 7: a pattern of that length. It may write 15 bytes more.
+func copyNear(dst []byte, o, distance, length int) {
 	from := o - distance
 	end := o + length
-	if distance >= 8 {
-		for {
-			binary.LittleEndian.PutUint64(dst[o:], binary.LittleEndian.Uint64(dst[from:]))
-			o += 8
-			from += 8
-			if o >= end {
-				return
-			}
-		}
-	}
 	if distance == 1 {
 		v := uint64(dst[from]) * 0x0101010101010101
 		for ; o < end; o += 8 {
-			binary.LittleEndian.PutUint64(dst[o:], v)
+			store64(dst, o, v)
 		}
 		return
 	}
@@ -145,24 +134,21 @@ func (d *Decoder) careful(dst []byte, o int, b *bitReader) (int, bool, error) {
 	for range 16 {
 		b.refill()
 		e := d.lit[b.buf&(1<<litBits-1)]
-		if e&second != 0 && e&(literal|special) == special {
+		if e&(literal|special|second) == special|second {
 			b.take(uint(e & 0xff))
 			e = d.lit[uint64(e>>base)+b.buf&(1<<(e>>codeBits&15)-1)]
 		}
 		switch {
 		case e&literal != 0:
 			b.take(uint(e & 0xff))
-			for range e >> 24 & 3 {
-				if b.ended() {
-					return o, false, ErrCorrupt
-				}
-				if o >= len(dst) {
-					return o, false, ErrSpace
-				}
-				dst[o] = byte(e >> firstLit)
-				e >>= 8
-				o++
+			if b.ended() {
+				return o, false, ErrCorrupt
 			}
+			if o >= len(dst) {
+				return o, false, ErrSpace
+			}
+			dst[o] = byte(e >> base)
+			o++
 			continue
 		case e&special != 0:
 			b.take(uint(e & 0xff))
@@ -174,7 +160,7 @@ func (d *Decoder) careful(dst []byte, o int, b *bitReader) (int, bool, error) {
 		length := b.value(e)
 		b.refill()
 		e = d.dist[b.buf&(1<<distBits-1)]
-		if e&second != 0 && e&special != 0 {
+		if e&special != 0 && e&second != 0 {
 			b.take(uint(e & 0xff))
 			e = d.dist[uint64(e>>base)+b.buf&(1<<(e>>codeBits&15)-1)]
 		}

@@ -4,8 +4,8 @@
 // Blocks of a squashfs image come whole and their decoded size is bounded, so
 // nothing of a stream decoder's windows and copies is needed: matches are
 // copied inside the output. The package is written for speed: a 64-bit bit
-// buffer, decoding tables whose entries hold two literals where they fit, and
-// a loop without checks as long as input and output are far from their ends.
+// buffer, two-level decoding tables, and a loop without checks as long as input
+// and output are far from their ends.
 package inflate
 
 import (

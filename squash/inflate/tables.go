@@ -19,7 +19,7 @@ const (
 
 // A table entry. Its low 8 bits always are the number of bits to drop.
 //
-//	literals   bit 31; 8-15 the first, 16-23 the second, 24-25 how many
+//	literal    bit 31; 16-23
 //	length     16-24 base, 8-11 bits of the code itself, the rest are extra bits
 //	distance   16-30 base, 8-11 like length
 //	second     bits 15 and 14; 16-27 index of the second level, 8-11 its bits
@@ -30,9 +30,7 @@ const (
 	special  = 1 << 15
 	second   = 1 << 14
 	invalid  = 1 << 13
-	oneByte  = 1 << 24
 	codeBits = 8  // shift
-	firstLit = 8  // shift
 	base     = 16 // shift
 )
 
@@ -50,7 +48,7 @@ var (
 func litEntry(sym uint) uint32 {
 	switch {
 	case sym < endOfBlock:
-		return literal | oneByte | uint32(sym)<<firstLit
+		return literal | uint32(sym)<<base
 	case sym == endOfBlock:
 		return special
 	case sym-257 < uint(len(lengthBase)):
@@ -117,10 +115,8 @@ func fill(table []uint32, first uint, count *[maxBits + 1]uint16, order []uint16
 			length++
 		}
 		e := entry(uint(sym))
-		if e&literal == 0 {
-			e |= uint32(length) << codeBits // overwritten below for second levels
-		}
 		if length <= first {
+			e |= uint32(length) << codeBits
 			e += uint32(length)
 			for i := code; i < 1<<first; i += 1 << length {
 				table[i] = e
@@ -132,9 +128,7 @@ func fill(table []uint32, first uint, count *[maxBits + 1]uint16, order []uint16
 				table[p] = uint32(sub)<<base | special | second | uint32(subBits)<<codeBits | uint32(first)
 			}
 			rest := length - first
-			if e&literal == 0 {
-				e = e&^(0xf<<codeBits) | uint32(rest)<<codeBits
-			}
+			e |= uint32(rest) << codeBits
 			e += uint32(rest)
 			for i := code >> first; i < 1<<subBits; i += 1 << rest {
 				table[sub+i] = e
@@ -161,22 +155,6 @@ func secondBits(count *[maxBits + 1]uint16, length, first uint) uint {
 	return n
 }
 
-// pair makes entries of one literal hold the following one too, where both
-// codes fit the first level.
-func pair(table *[litTableSize]uint32) {
-	for i := 1<<litBits - 1; i >= 0; i-- { // the entry behind a code has a lower index: it is still single
-		e := table[i]
-		if e&literal == 0 {
-			continue
-		}
-		n := e & 0xff
-		f := table[uint(i)>>(n&63)&(1<<litBits-1)]
-		if f&literal != 0 && n+f&0xff <= litBits {
-			table[i] = e&^0xff + oneByte + f&0xff00<<8 + n + f&0xff
-		}
-	}
-}
-
 // fixedTables makes the tables of fixed blocks.
 //
 // Source: RFC 1951, section 3.2.6.
@@ -198,7 +176,6 @@ func (d *Decoder) fixedTables() {
 		}
 	}
 	_ = build(d.lit[:], litBits, lens, d.order[:], litEntry) // these codes are complete
-	pair(&d.lit)
 	lens = d.lens[:maxDistCodes]
 	for i := range lens {
 		lens[i] = 5
@@ -243,7 +220,6 @@ func (d *Decoder) dynamicTables(b *bitReader) error {
 	if err := build(d.lit[:], litBits, lens[:nlit], d.order[:], litEntry); err != nil {
 		return err
 	}
-	pair(&d.lit)
 	return nil
 }
 

@@ -1,0 +1,56 @@
+package runtime
+
+import (
+	"errors"
+	"os"
+	"syscall"
+
+	"coracle/runtime/env"
+	"coracle/userns"
+
+	"golang.org/x/sys/unix"
+)
+
+// become evaluates the environment inside the container, gives up the privileges of the user
+// namespace and executes the payload. dir is the working directory.
+func become(p *Plan, dir string) error {
+	inside := env.Inside{Dir: dir, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
+	cmd, err := p.Env.Resolve(inside)
+	report(p, cmd)
+	if err != nil {
+		return err
+	}
+	switch {
+	case p.Umask >= 0:
+		unix.Umask(p.Umask)
+	case cmd.Umask >= 0:
+		unix.Umask(cmd.Umask)
+	}
+	if err := userns.DropCapabilities(); err != nil {
+		return err
+	}
+	for {
+		err := userns.Exec(cmd.Path, cmd.Argv, cmd.Env, userns.Recorded())
+		if !errors.Is(err, syscall.ENOEXEC) {
+			_, err = inside.Explain(cmd, err)
+			return err
+		}
+		// A script without a #! line goes to the shell, once.
+		if cmd, err = inside.Explain(cmd, err); err != nil {
+			return err
+		}
+	}
+}
+
+// report prints what the image's scripts gave rise to, in the caller's style.
+func report(p *Plan, cmd env.Command) {
+	if p.Quiet {
+		return
+	}
+	for _, n := range cmd.Notes {
+		os.Stderr.WriteString(p.NotePrefix + n + "\n")
+	}
+	for _, w := range cmd.Warnings {
+		os.Stderr.WriteString(p.WarningPrefix + w + "\n")
+	}
+}

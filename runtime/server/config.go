@@ -1,0 +1,97 @@
+// Package server is the image server: a process that serves squashfs images as FUSE mounts and hands
+// them out as descriptors.
+//
+// It owns a user namespace and a mount namespace with nothing in it but the images. For a client it
+// makes a detached clone of each mount and sends it, with its user namespace, over a Unix socket.
+// When its last client has ended it detaches its own mounts and goes on serving until the kernel says
+// that nobody uses them any more: a background child of the payload keeps its root.
+package server
+
+import (
+	"errors"
+
+	"coracle/runtime/stage"
+	"coracle/userns"
+
+	"golang.org/x/sys/unix"
+)
+
+// An Image says what to serve, and what the launcher saw when it looked at it: an image
+// that is another one by now is refused.
+type Image struct {
+	Path          string // absolute
+	Offset, Size  int64  // the squashfs file system in it, in bytes
+	Device, Inode uint64
+	Length        int64 // of the file, in bytes
+	ModTime       int64 // of the file, in ns since 1970
+}
+
+// A Config is what a server is started with.
+type Config struct {
+	Images []Image
+	Uid    int    // the id that owns what the id map does not reach
+	Gid    int    //
+	Key    string `json:",omitempty"` // what the launches that share the server have in common; "": it is private
+	Log    string `json:",omitempty"` // a file for what goes wrong while serving; "": the system log
+}
+
+// Start finds the server that launches with the config's key share, or starts one, with this process as
+// its client. It returns the descriptor on which the reply arrives, which is inherited by what this
+// process executes.
+func Start(c *Config, uidMap, gidMap string) (sock int, err error) {
+	// A pidfd of ourselves: looking up the peer's pid would race, and fail across pid namespaces.
+	pidfd, err := unix.PidfdOpen(unix.Getpid(), 0)
+	if err != nil {
+		pidfd, c.Key = -1, "" // before Linux 5.3: a private server that detaches at once
+	} else {
+		defer unix.Close(pidfd)
+	}
+	listener := -1
+	if c.Key != "" {
+		sock, listener, err = join(unix.Getuid(), c.Key, pidfd)
+		if sock >= 0 {
+			return sock, keep(sock)
+		}
+		if listener < 0 {
+			c.Key = "" // somebody else has our names
+		} else {
+			defer unix.Close(listener)
+		}
+	}
+	return spawn(c, pidfd, listener, uidMap, gidMap)
+}
+
+func spawn(c *Config, pidfd, listener int, uidMap, gidMap string) (int, error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
+	}
+	client, own := pair[0], pair[1]
+	defer unix.Close(own)
+	h := &userns.Header{Role: userns.Serve, Sock: own, Pidfd: pidfd, Listener: listener, UIDMap: uidMap, GIDMap: gidMap}
+	fd, err := stage.File(h, c)
+	if err != nil {
+		unix.Close(client)
+		return -1, err
+	}
+	defer unix.Close(fd)
+	for _, inherited := range []int{own, pidfd, listener} {
+		if inherited >= 0 {
+			err = errors.Join(err, keep(inherited))
+		}
+	}
+	if err == nil {
+		err = stage.Start(fd, "image server", c.Images[0].Path)
+	}
+	if err != nil {
+		unix.Close(client)
+		return -1, err
+	}
+	return client, keep(client)
+}
+
+// keep lets a descriptor be inherited by what is executed.
+func keep(fd int) error {
+	_, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0)
+	return err
+}

@@ -1,0 +1,206 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+
+	"coracle/runtime/mnt"
+	"coracle/runtime/stage"
+	"coracle/squash"
+	"coracle/squash/fuse"
+	"coracle/userns"
+
+	"golang.org/x/sys/unix"
+)
+
+// A served image.
+type served struct {
+	image  Image
+	file   *os.File
+	reader *squash.Reader
+	dev    int    // its /dev/fuse
+	mount  string // where it is mounted
+}
+
+// Main is the server's process: it serves until its images are unused and returns the exit status.
+func Main(o userns.Outcome) int {
+	ignoreSignals()
+	var c Config
+	err := o.Err()
+	if err == nil {
+		err = stage.Read(o.FD, &c)
+	}
+	var images []*served
+	ns := -1
+	if err == nil {
+		images, ns, err = prepare(&c)
+	}
+	log := openLog(&c)
+	if err != nil {
+		answer(userns.ServerSock, err, nil)
+		return 1
+	}
+	if err := isolate(images, &c); err != nil {
+		answer(userns.ServerSock, err, nil)
+		return 1
+	}
+	var serving sync.WaitGroup
+	for _, s := range images {
+		serving.Go(func() {
+			err := fuse.Serve(s.dev, s.reader, options(&c, s, log))
+			unix.Close(s.dev) // whoever still waits for an answer gets an error
+			if err != nil {
+				log.print(s.image.Path + ": " + err.Error())
+			}
+		})
+	}
+	give := func(sock int) error {
+		err := handOut(sock, ns, images)
+		if err != nil {
+			log.print("hand out " + c.Images[0].Path + ": " + err.Error())
+		}
+		return err
+	}
+	give(userns.ServerSock)
+	unix.Close(userns.ServerSock)
+	all := clients{listener: -1, key: c.Key, uid: os.Getuid(), welcome: give}
+	if c.Key != "" {
+		all.listener = userns.ServerListener
+	}
+	if _, err := unix.FcntlInt(userns.ServerPidfd, unix.F_GETFD, 0); err == nil {
+		all.pidfds = append(all.pidfds, userns.ServerPidfd)
+	}
+	all.wait()
+	for _, s := range images {
+		mnt.Detach(s.mount)
+	}
+	serving.Wait()
+	return 0
+}
+
+// ignoreSignals: a job that is told to end may take its time, and needs its files meanwhile.
+func ignoreSignals() {
+	var all []os.Signal
+	for sig := syscall.Signal(1); sig < 32; sig++ {
+		switch sig {
+		case syscall.SIGKILL, syscall.SIGSTOP, syscall.SIGCHLD, syscall.SIGURG,
+			syscall.SIGSEGV, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGILL, syscall.SIGTRAP, syscall.SIGABRT, syscall.SIGCONT:
+		default:
+			all = append(all, sig)
+		}
+	}
+	signal.Ignore(all...)
+}
+
+// prepare opens the images while the host's files can be seen.
+func prepare(c *Config) ([]*served, int, error) {
+	ns, err := unix.Open("/proc/self/ns/user", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, -1, fmt.Errorf("open /proc/self/ns/user: %w", err)
+	}
+	var images []*served
+	for _, im := range c.Images {
+		s, err := open(im)
+		if err != nil {
+			return nil, -1, err
+		}
+		images = append(images, s)
+	}
+	return images, ns, nil
+}
+
+// errChanged: the file is not the one that the launcher looked at.
+var errChanged = errors.New("the image was replaced or changed while it was being started")
+
+func open(im Image) (*served, error) {
+	f, err := os.Open(im.Path)
+	if err != nil {
+		return nil, err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return nil, err
+	}
+	if st.Dev != im.Device || st.Ino != im.Inode || st.Size != im.Length || st.Mtim.Nano() != im.ModTime {
+		return nil, errChanged
+	}
+	r, err := squash.Open(io.NewSectionReader(f, im.Offset, im.Size), im.Size, nil)
+	if err != nil {
+		return nil, err
+	}
+	dev, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open /dev/fuse: %w", err)
+	}
+	return &served{image: im, file: f, reader: r, dev: dev}, nil
+}
+
+// isolate leaves the host's tree, so that the server pins nothing of it, and mounts the images.
+func isolate(images []*served, c *Config) error {
+	base, err := mnt.Base("mode=0755,size=1m", nil)
+	if err != nil {
+		return err
+	}
+	for i := range images {
+		if err := os.Mkdir(filepath.Join(base, strconv.Itoa(i)), 0o755); err != nil {
+			return err
+		}
+	}
+	if err := mnt.Enter(base); err != nil {
+		return err
+	}
+	for i, s := range images {
+		s.mount = "/" + strconv.Itoa(i)
+		data := fmt.Sprintf("fd=%d,rootmode=40755,user_id=%d,group_id=%d", s.dev, c.Uid, c.Gid)
+		if err := mnt.NewAt("coracle", "fuse.coracle", s.mount, mnt.Attr{ReadOnly: true, NoSuid: true, NoDev: true}, data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func options(c *Config, s *served, log *logger) *fuse.Options {
+	uid, gid := uint32(c.Uid), uint32(c.Gid)
+	return &fuse.Options{
+		UID: func(uint32) uint32 { return uid },
+		GID: func(uint32) uint32 { return gid },
+		Log: func(line string) { log.print(s.image.Path + ": " + line) },
+	}
+}
+
+// handOut sends a detached clone of each mount. The clones are closed at once: one that
+// stayed open would keep the server alive for ever.
+func handOut(sock, ns int, images []*served) error {
+	fds := []int{ns}
+	defer func() {
+		for _, fd := range fds[1:] {
+			unix.Close(fd)
+		}
+	}()
+	for _, s := range images {
+		fd, err := mnt.Clone(s.mount)
+		if err != nil {
+			answer(sock, fmt.Errorf("clone the image's mount: %w", err), nil)
+			return err
+		}
+		fds = append(fds, fd)
+	}
+	return answer(sock, nil, fds)
+}
+
+// answer sends a reply: a failure, or descriptors.
+func answer(sock int, failure error, fds []int) error {
+	if failure != nil {
+		errno := syscall.EIO
+		errors.As(failure, &errno)
+		return unix.Sendmsg(sock, userns.EncodeReply(errno, 0, failure.Error()), nil, nil, unix.MSG_NOSIGNAL)
+	}
+	return unix.Sendmsg(sock, userns.EncodeReply(0, len(fds)-1, ""), unix.UnixRights(fds...), nil, unix.MSG_NOSIGNAL)
+}
