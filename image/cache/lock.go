@@ -50,7 +50,7 @@ func (c *Cache) lock(ctx context.Context, name string, done func() bool) (unlock
 			os.Remove(path)
 			continue
 		}
-		if !told && holder != "" && c.Waiting != nil {
+		if !told && holder != "" && holder != self() && c.Waiting != nil {
 			c.Waiting(holder)
 			told = true
 		}
@@ -62,14 +62,19 @@ func (c *Cache) lock(ctx context.Context, name string, done func() bool) (unlock
 	}
 }
 
+// self is what a lock of this process has in it.
+func self() string {
+	host, _ := os.Hostname()
+	return host + " process " + strconv.Itoa(os.Getpid())
+}
+
 // take creates a lock and keeps it alive until it is given back.
 func take(path string) (func(), error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	host, _ := os.Hostname()
-	fmt.Fprintf(f, "%s process %d\n", host, os.Getpid())
+	fmt.Fprintln(f, self())
 	mine, err := f.Stat()
 	f.Close()
 	if err != nil {

@@ -44,6 +44,15 @@ func (m *Image) Close() error { return m.store.close() }
 // Layers returns the number of layers.
 func (m *Image) Layers() int { return len(m.Manifest.Layers) }
 
+// Size returns the bytes that the layers have where they are, as far as that is known.
+func (m *Image) Size() int64 {
+	var n int64
+	for _, d := range m.Manifest.Layers {
+		n += max(0, d.Size)
+	}
+	return n
+}
+
 // Layer returns the uncompressed tar archive of layer n, counted from 0, the oldest. It
 // can be asked for more than once. What is read is not verified before the stream has
 // ended with io.EOF; the errors wrap [ErrDigest], those of package layer, or are the source's.

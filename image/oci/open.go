@@ -144,6 +144,9 @@ func (s *Source) Image(ctx context.Context) (*Image, error) {
 	return img, nil
 }
 
+// Platform returns the platform that was asked for.
+func (s *Source) Platform() Platform { return s.o.Platform }
+
 // Close lets go of the source.
 func (s *Source) Close() error { return s.store.close() }
 
