@@ -173,15 +173,15 @@ func (m *Image) Detail() string {
 		return "directory"
 	}
 	s := m.Squash.Super()
-	d := fmt.Sprintf("squashfs %v, %s files", s.Compressor, thousands(int64(s.Inodes)))
+	d := fmt.Sprintf("squashfs %v, %s files", s.Compressor, Thousands(int64(s.Inodes)))
 	if m.Format != Squashfs {
 		d = string(m.Format) + " " + d
 	}
 	return d
 }
 
-// thousands writes n with thin groups of three digits, as in 37 019.
-func thousands(n int64) string {
+// Thousands writes n in groups of three digits, as in 37 019.
+func Thousands(n int64) string {
 	s := fmt.Sprint(n)
 	for i := len(s) - 3; i > 0; i -= 3 {
 		s = s[:i] + " " + s[i:]

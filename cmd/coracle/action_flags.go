@@ -18,6 +18,8 @@ type actionFlags struct {
 	noUmask                  bool
 	userns, sharens, noPrivs bool // what they ask for is always so
 	dryRun, json             bool
+
+	source sourceFlags // of an image that is not a file
 }
 
 // table returns the rows in the order of help.
@@ -29,6 +31,7 @@ func (a *actionFlags) table(withShell bool) []flag {
 		t = append(t, flag{name: "shell", short: 's', arg: "PATH", str: &a.shell, help: "the shell to start"})
 	}
 	t = append(t, a.isolationFlags()...)
+	t = append(t, a.source.table(true)...)
 	return append(t,
 		flag{name: "no-umask", on: &a.noUmask, group: "Identity", help: "umask 0022 instead of the caller's"},
 		flag{name: "userns", short: 'u', on: &a.userns, keys: []string{"USERNS", "UNSHARE_USERNS"}, hidden: true},

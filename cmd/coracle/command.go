@@ -27,6 +27,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		execCommand(), runCommand(), shellCommand(), testCommand(),
+		buildCommand(), pullCommand(), cacheCommand(),
 		inspectCommand(), runHelpCommand(),
 		doctorCommand(),
 		{

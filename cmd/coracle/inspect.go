@@ -19,7 +19,7 @@ type inspectFlags struct {
 
 func inspectCommand() command {
 	return command{
-		name: "inspect", args: "IMAGE", short: "show what an image says about itself", group: "Images",
+		name: "inspect", args: "IMAGE", short: "show what an image says about itself",
 		about: "Reads the image; nothing in it is run. Without flags: its labels.",
 		examples: []string{
 			`inspect app.sif`,

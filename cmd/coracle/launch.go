@@ -31,6 +31,11 @@ func (c *cli) launch(act runtime.Action, a *actionFlags, args []string) error {
 	for _, w := range warnings {
 		c.warn(w)
 	}
+	if image.IsReference(req.Image) && !exists(req.Image) {
+		if req.Image, err = c.cachedImage(req.Image, &a.source); err != nil {
+			return err
+		}
+	}
 	begin := time.Now()
 	plan, err := c.plan(&req)
 	if err != nil {

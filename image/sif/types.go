@@ -73,12 +73,17 @@ func (t PartType) String() string {
 	return fmt.Sprintf("type %d", uint32(t))
 }
 
-// archName turns an architecture code, two digits and a zero byte, into its GOARCH name, or "".
-func archName(code []byte) string {
-	names := [...]string{
+// archList has the GOARCH names by their codes.
+func archList() [14]string {
+	return [...]string{
 		"", "386", "amd64", "arm", "arm64", "ppc64", "ppc64le", "mips", "mipsle",
 		"mips64", "mips64le", "s390x", "riscv64", "loong64",
 	}
+}
+
+// archName turns an architecture code, two digits and a zero byte, into its GOARCH name, or "".
+func archName(code []byte) string {
+	names := archList()
 	if code[0] < '0' || code[0] > '9' || code[1] < '0' || code[1] > '9' {
 		return ""
 	}
@@ -86,4 +91,14 @@ func archName(code []byte) string {
 		return names[i]
 	}
 	return ""
+}
+
+// archCode turns a GOARCH name into its code, "00" for one that has none.
+func archCode(name string) string {
+	for i, n := range archList() {
+		if n == name {
+			return string([]byte{byte('0' + i/10), byte('0' + i%10)})
+		}
+	}
+	return "00"
 }
