@@ -4,9 +4,10 @@ import "fmt"
 
 // A codec decompresses blocks. It may be used by many goroutines at once.
 type codec interface {
-	// decode decompresses all of src into dst and returns the length. dst
-	// holds all that a block may decode to; more is an error. Bytes of dst
-	// behind the returned length may change. The error wraps [ErrCorrupt].
+	// decode decompresses all of src into dst and returns the length; what
+	// does not fit is an error. Bytes of dst behind the returned length may
+	// change. Up to Slack bytes more than can be needed make it faster. The
+	// error wraps [ErrCorrupt], or [ErrUnsupported] for xz filters.
 	decode(dst, src []byte) (int, error)
 }
 

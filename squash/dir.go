@@ -45,10 +45,11 @@ type dirRun struct {
 // A dirWalk walks the runs of a listing.
 type dirWalk struct {
 	metaCursor
-	dir  *Inode
-	at   int64 // bytes of the listing in front of the cursor
-	size int64 // bytes of the listing
-	run  dirRun
+	first  int64 // position of the listing's first metadata block
+	offset int   // of the listing in it
+	size   int64 // bytes of the listing
+	at     int64 // of them, in front of the cursor
+	run    dirRun
 }
 
 // listing returns the bytes of a directory's listing.
@@ -57,19 +58,24 @@ func (i *Inode) listing() int64 { return max(0, i.Size-dirSizeBias) }
 // walkDir returns a walk that stands at the run with at bytes of listing in
 // front of it, in the block at distance delta from the listing's first one.
 func (r *Reader) walkDir(dir *Inode, at, delta int64) (dirWalk, error) {
-	w := dirWalk{dir: dir, at: at, size: dir.listing()}
+	w := dirWalk{
+		first:  int64(r.super.DirTable) + dir.start,
+		offset: int(dir.offset),
+		size:   dir.listing(),
+		at:     at,
+	}
 	if dir.Type != Directory {
 		return w, ErrNotDir
 	}
 	if at >= w.size {
 		return w, nil
 	}
-	pos, off := int64(r.super.DirTable)+dir.start+delta, int(dir.offset)
+	off := w.offset
 	if delta != 0 {
 		off = int((int64(off) + at) % MetaSize)
 	}
 	var err error
-	if w.metaCursor, err = r.metaAt(pos, off); err == nil && delta == 0 {
+	if w.metaCursor, err = r.metaAt(w.first+delta, off); err == nil && delta == 0 {
 		err = w.skip(int(at))
 	}
 	return w, err
@@ -148,14 +154,12 @@ func validName(s string) bool {
 // cursor returns the place in front of entry skip of the walk's run.
 func (w *dirWalk) cursor(run *dirRun, skip int) Cursor {
 	width := uint(bits.Len64(uint64(w.size)))
-	delta := run.block - w.r.dirStart(w.dir)
-	if delta>>(cursorBits-8-width) != 0 || run.offset != int((int64(w.dir.offset)+run.at)%MetaSize) {
+	delta := run.block - w.first
+	if delta>>(cursorBits-8-width) != 0 || run.offset != int((int64(w.offset)+run.at)%MetaSize) {
 		delta = 0
 	}
 	return Cursor(uint64(delta)<<(8+width) | uint64(run.at)<<8 | uint64(skip))
 }
-
-func (r *Reader) dirStart(dir *Inode) int64 { return int64(r.super.DirTable) + dir.start }
 
 // ReadDir calls fn for the entries of a directory from a cursor on, in the
 // image's order (by name, as bytes), until fn returns false. next is the place

@@ -98,10 +98,11 @@ func oddArchive(t testing.TB) ([]byte, map[string]entry) {
 	add(tar.Header{Typeflag: tar.TypeSymlink, Name: "dev/link", Linkname: "null", PAXRecords: xattr("security.on", "a link")},
 		fs.ModeSymlink|0o777, "")
 	add(tar.Header{Typeflag: tar.TypeDir, Name: "x/"}, fs.ModeDir|0o755, "")
-	add(tar.Header{Typeflag: tar.TypeReg, Name: "x/long", PAXRecords: xattr("user.long", long, "user.short", "", "trusted.x", "y")}, 0o644, "z")
+	add(tar.Header{Typeflag: tar.TypeReg, Name: "x/long",
+		PAXRecords: xattr("user.long", long, "user.short", "", "trusted.x", "y")}, 0o644, "z")
 	for i := range 40 { // equal long values are stored once, out of line
-		add(tar.Header{Typeflag: tar.TypeReg, Name: fmt.Sprint("x/same", i), PAXRecords: xattr(fmt.Sprint("user.", i), long,
-			"user.all", "same value for everybody, of some length")}, 0o644, "")
+		same := xattr(fmt.Sprint("user.", i), long, "user.all", "same value for everybody, of some length")
+		add(tar.Header{Typeflag: tar.TypeReg, Name: fmt.Sprint("x/same", i), PAXRecords: same}, 0o644, "")
 	}
 	check(t, w.Close())
 	return b.Bytes(), list

@@ -94,14 +94,20 @@ func (r *Reader) meta(pos int64) (*metaBlock, error) {
 	return b, nil
 }
 
+// A metaBuffer is room for a metadata block on its way.
+type metaBuffer struct {
+	raw     [metaHeaderSize + MetaSize]byte
+	decoded [MetaSize + Slack]byte
+}
+
 func (r *Reader) decodeMeta(pos int64) (*metaBlock, error) {
 	if pos < SuperSize || pos > r.end-metaHeaderSize-1 {
 		return nil, corrupt("outside of the image (%d bytes)", r.end)
 	}
 	// One read for header and contents: its length is not known beforehand.
-	buf := r.bufs.Get().(*[]byte)
-	defer r.bufs.Put(buf)
-	raw := (*buf)[:min(int64(metaHeaderSize+MetaSize), r.end-pos, int64(len(*buf)))]
+	buf := r.metas.Get().(*metaBuffer)
+	defer r.metas.Put(buf)
+	raw := buf.raw[:min(int64(len(buf.raw)), r.end-pos)]
 	if err := r.readAt(raw, pos); err != nil {
 		return nil, err
 	}
@@ -113,27 +119,18 @@ func (r *Reader) decodeMeta(pos int64) (*metaBlock, error) {
 	if b.next > r.end {
 		return nil, corrupt("%d bytes reach behind the image's end", size)
 	}
-	raw = raw[metaHeaderSize:]
-	if len(raw) < size { // data blocks smaller than metadata blocks
-		raw = make([]byte, size)
-		if err := r.readAt(raw, pos+metaHeaderSize); err != nil {
+	decoded := raw[metaHeaderSize:][:size]
+	if !stored {
+		n, err := r.codec.decode(buf.decoded[:], decoded)
+		if err != nil {
 			return nil, err
 		}
+		if n == 0 || n > MetaSize {
+			return nil, corrupt("decoded to %d bytes", n)
+		}
+		decoded = buf.decoded[:n]
 	}
-	raw = raw[:size]
-	if stored {
-		b.data = append([]byte(nil), raw...)
-		return b, nil
-	}
-	b.data = make([]byte, MetaSize)
-	n, err := r.codec.decode(b.data, raw)
-	if err != nil {
-		return nil, err
-	}
-	if n == 0 {
-		return nil, corrupt("no contents")
-	}
-	b.data = b.data[:n]
+	b.data = append(make([]byte, 0, len(decoded)), decoded...) // no longer than needed: it is kept
 	return b, nil
 }
 

@@ -123,7 +123,7 @@ func explore(t *testing.T, img []byte) {
 	if x.fine(err); err != nil {
 		return
 	}
-	x.buf = make([]byte, r.Super().BlockSize)
+	x.buf = make([]byte, r.Super().BlockSize+Slack)
 	start := time.Now()
 	x.visit(r.Root())
 	for i := range uint32(5) {

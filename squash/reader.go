@@ -34,7 +34,8 @@ type Reader struct {
 	super Super
 	codec codec
 	cache metaCache
-	bufs  sync.Pool // of *[]byte, one data block long: compressed blocks on their way
+	bufs  sync.Pool // of *[]byte, one data block and Slack long
+	metas sync.Pool // of *metaBuffer
 
 	ids       atomic.Pointer[[]uint32]
 	fragments lookupTable
@@ -68,7 +69,8 @@ func Open(src io.ReaderAt, size int64, o *Options) (*Reader, error) {
 		return nil, err
 	}
 	bs := int(s.BlockSize)
-	r.bufs.New = func() any { b := make([]byte, bs); return &b }
+	r.bufs.New = func() any { b := make([]byte, bs+Slack); return &b }
+	r.metas.New = func() any { return new(metaBuffer) }
 	cache := o.MetaCache
 	if cache == 0 {
 		cache = defaultMetaCache

@@ -1,14 +1,14 @@
 package squash
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"strconv"
 	"strings"
 
-	"github.com/klauspost/compress/zlib"
-	"github.com/klauspost/compress/zstd"
+	"coracle/squash/deflate"
+
+	"github.com/DataDog/zstd"
 )
 
 // A Compression is a way to compress blocks. The zero value is the default.
@@ -48,7 +48,7 @@ func ParseCompression(s string) (Compression, error) {
 		}
 		c.Level = n
 	}
-	_, err := c.encoding(DefaultBlockSize)
+	_, err := c.encoding()
 	return c, err
 }
 
@@ -69,9 +69,13 @@ func (c Compression) String() string {
 // An encoder compresses blocks, one at a time.
 type encoder interface {
 	// encode compresses src into dst and returns the length, or 0 if the
-	// result would not be shorter than src. dst is as long as src at least.
+	// result would not be shorter than src. dst has encodeBound(len(src))
+	// bytes at least.
 	encode(dst, src []byte) (int, error)
 }
+
+// encodeBound returns the bytes that encoders may need for n bytes on the way.
+func encodeBound(n int) int { return n + n>>7 + 512 }
 
 // An encoding is what a Compression means for an image.
 type encoding struct {
@@ -81,10 +85,10 @@ type encoding struct {
 	new        func() (encoder, error)
 }
 
-// encoding checks a compression for an image with blocks of size bytes.
+// encoding checks a compression.
 //
 // Source: format.adoc, "Compression Options".
-func (c Compression) encoding(size int) (encoding, error) {
+func (c Compression) encoding() (encoding, error) {
 	le := binary.LittleEndian
 	if c.None {
 		if c.Level != 0 {
@@ -106,14 +110,14 @@ func (c Compression) encoding(size int) (encoding, error) {
 			e.options = le.AppendUint16(e.options, 15) // window of 1<<15
 			e.options = le.AppendUint16(e.options, 0)  // strategies: zlib's default one
 		}
-		e.new = func() (encoder, error) { return newGzipEncoder(level) }
+		e.new = func() (encoder, error) { return gzipEncoder{deflate.New(level)}, nil }
 	case Zstd:
 		most = 22
 		level := c.orDefault(defaultZstdLevel)
 		if level != 15 {
 			e.options = le.AppendUint32(nil, uint32(level))
 		}
-		e.new = func() (encoder, error) { return newZstdEncoder(level, size) }
+		e.new = func() (encoder, error) { return &zstdEncoder{zstd.NewCtx(), level}, nil }
 	default:
 		return e, unfit("compression with %v", c.Compressor)
 	}
@@ -136,52 +140,23 @@ type storedEncoder struct{}
 func (storedEncoder) encode(_, _ []byte) (int, error) { return 0, nil }
 
 // gzipEncoder writes zlib streams.
-type gzipEncoder struct {
-	z   *zlib.Writer
-	buf bytes.Buffer
-}
+type gzipEncoder struct{ *deflate.Encoder }
 
-func newGzipEncoder(level int) (*gzipEncoder, error) {
-	e := &gzipEncoder{}
-	var err error
-	e.z, err = zlib.NewWriterLevel(&e.buf, level)
-	return e, err
-}
+func (e gzipEncoder) encode(dst, src []byte) (int, error) { return e.Zlib(dst, src), nil }
 
-func (e *gzipEncoder) encode(dst, src []byte) (int, error) {
-	e.buf.Reset()
-	e.z.Reset(&e.buf)
-	if _, err := e.z.Write(src); err != nil {
-		return 0, err
-	}
-	if err := e.z.Close(); err != nil {
-		return 0, err
-	}
-	if e.buf.Len() >= len(src) {
-		return 0, nil
-	}
-	return copy(dst, e.buf.Bytes()), nil
-}
-
-// zstdEncoder writes single zstd frames with a window of at most a block, as
+// zstdEncoder writes single zstd frames with the C library's encoder, which is
+// half again as fast as those in Go and has all levels. The library takes the
+// window from the length of src, so that it is never larger than a block, as
 // the kernel demands.
-type zstdEncoder struct{ z *zstd.Encoder }
-
-func newZstdEncoder(level, blockSize int) (*zstdEncoder, error) {
-	z, err := zstd.NewWriter(nil,
-		zstd.WithEncoderConcurrency(1),
-		zstd.WithEncoderCRC(false),
-		zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(level)),
-		zstd.WithWindowSize(max(blockSize, MetaSize)),
-		zstd.WithLowerEncoderMem(true),
-	)
-	return &zstdEncoder{z}, err
+type zstdEncoder struct {
+	z     zstd.Ctx
+	level int
 }
 
 func (e *zstdEncoder) encode(dst, src []byte) (int, error) {
-	b := e.z.EncodeAll(src, dst[:0])
-	if len(b) >= len(src) {
-		return 0, nil
+	b, err := e.z.CompressLevel(dst, src, e.level)
+	if err != nil || len(b) >= len(src) {
+		return 0, err
 	}
-	return copy(dst, b), nil // a longer one would have been moved elsewhere
+	return len(b), nil
 }

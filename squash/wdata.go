@@ -85,7 +85,7 @@ func (w *Writer) blocks(x *extent, r io.Reader, size int64) error {
 	for at := int64(0); at < size; {
 		n := min(bs, size-at)
 		j := w.pipe.get(w.o.BlockSize)
-		if err := readAll(r, j.raw[:n]); err != nil {
+		if err := fillBlock(r, j.raw[:n]); err != nil {
 			w.pipe.free <- j
 			return err
 		}
@@ -114,7 +114,7 @@ func (w *Writer) tail(x *extent, r io.Reader, n int) error {
 	}
 	f := w.frag
 	b := f.raw[f.n : f.n+n]
-	if err := readAll(r, b); err != nil {
+	if err := fillBlock(r, b); err != nil {
 		return err
 	}
 	place := tailPlace{uint32(w.frags - 1), uint32(f.n)}
@@ -151,8 +151,8 @@ func (w *Writer) flushFragment() {
 	}
 }
 
-// readAll fills b.
-func readAll(r io.Reader, b []byte) error {
+// fillBlock fills b.
+func fillBlock(r io.Reader, b []byte) error {
 	_, err := io.ReadFull(r, b)
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF

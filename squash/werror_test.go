@@ -1,4 +1,4 @@
-package squash_test
+package squash
 
 import (
 	"errors"

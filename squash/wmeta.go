@@ -54,7 +54,7 @@ func newMetaWriter(out io.Writer, enc encoder) *metaWriter {
 		out: out,
 		enc: enc,
 		buf: make([]byte, 0, MetaSize),
-		tmp: make([]byte, metaHeaderSize+MetaSize),
+		tmp: make([]byte, metaHeaderSize+encodeBound(MetaSize)),
 	}
 }
 

@@ -36,7 +36,7 @@ type fragment struct {
 // A job is a block on its way.
 type job struct {
 	raw  []byte // one block long
-	out  []byte // one block long
+	out  []byte // encodeBound of that
 	n    int    // bytes used of raw
 	size uint32 // what goes into the image: out[:size], or raw with dataStored, or nothing for a block of zeros
 	tag  tag    // of what goes into the image
@@ -101,7 +101,7 @@ func (p *pipeline) get(blockSize int) *job {
 	j := <-p.free
 	if j.raw == nil {
 		j.raw = make([]byte, blockSize)
-		j.out = make([]byte, blockSize)
+		j.out = make([]byte, encodeBound(blockSize))
 	}
 	j.n, j.size, j.file, j.first, j.end = 0, 0, nil, false, 0
 	return j

@@ -76,7 +76,7 @@ func NewWriter(dst io.WriterAt, o *WriterOptions) (*Writer, error) {
 	}
 	w.o.Workers = max(1, w.o.Workers)
 	var err error
-	if w.codec, err = w.o.Compression.encoding(w.o.BlockSize); err != nil {
+	if w.codec, err = w.o.Compression.encoding(); err != nil {
 		return nil, err
 	}
 	start := int64(SuperSize)

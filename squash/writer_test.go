@@ -1,4 +1,4 @@
-package squash_test
+package squash
 
 import (
 	"bytes"
@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
-
-	"coracle/squash"
 )
 
 // A memory is an image in memory.
@@ -23,10 +21,10 @@ func (m *memory) WriteAt(p []byte, off int64) (int, error) {
 }
 
 // write makes an image: contents calls File, and returns the tree.
-func write(t testing.TB, o *squash.WriterOptions, contents func(w *squash.Writer) *squash.Node) []byte {
+func write(t testing.TB, o *WriterOptions, contents func(w *Writer) *Node) []byte {
 	t.Helper()
 	m := &memory{}
-	w, err := squash.NewWriter(m, o)
+	w, err := NewWriter(m, o)
 	if err != nil {
 		t.Fatalf("NewWriter(%+v): %v", o, err)
 	}
@@ -39,7 +37,7 @@ func write(t testing.TB, o *squash.WriterOptions, contents func(w *squash.Writer
 }
 
 // contents writes one file.
-func contents(t testing.TB, w *squash.Writer, b []byte) squash.Data {
+func contents(t testing.TB, w *Writer, b []byte) Data {
 	t.Helper()
 	d, err := w.File(bytes.NewReader(b), int64(len(b)))
 	if err != nil {
@@ -64,14 +62,14 @@ func TestTree(t *testing.T) {
 		"usr/share/words": {Data: []byte(strings.Repeat("words ", 1e3)), Mode: 0o644},
 		"usr/lib":         {Mode: fs.ModeDir | 0o755},
 	}
-	image := write(t, &squash.WriterOptions{Compression: squash.Compression{Compressor: squash.Gzip}, BlockSize: 4096}, func(w *squash.Writer) *squash.Node {
+	image := write(t, &WriterOptions{Compression: Compression{Compressor: Gzip}, BlockSize: 4096}, func(w *Writer) *Node {
 		root, err := w.Tree(want, nil)
 		if err != nil {
 			t.Fatalf("Tree: %v", err)
 		}
 		return root
 	})
-	r, err := squash.Open(bytes.NewReader(image), int64(len(image)), nil)
+	r, err := Open(bytes.NewReader(image), int64(len(image)), nil)
 	if err != nil {
 		t.Fatalf("Open: %v", err)
 	}
@@ -97,13 +95,13 @@ func TestFileLength(t *testing.T) {
 	}{
 		{have: 5, size: 5},
 		{have: 4, size: 5, want: io.ErrUnexpectedEOF},
-		{have: 6, size: 5, want: squash.ErrFormat},
-		{have: 1, size: 0, want: squash.ErrFormat},
+		{have: 6, size: 5, want: ErrFormat},
+		{have: 1, size: 0, want: ErrFormat},
 		{have: 400 << 10, size: 500 << 10, want: io.ErrUnexpectedEOF},
-		{have: 0, size: 1 << 60, want: squash.ErrFormat}, // too many blocks
-		{have: 0, size: -1, want: squash.ErrFormat},
+		{have: 0, size: 1 << 60, want: ErrFormat}, // too many blocks
+		{have: 0, size: -1, want: ErrFormat},
 	} {
-		w, err := squash.NewWriter(&memory{}, nil)
+		w, err := NewWriter(&memory{}, nil)
 		if err != nil {
 			t.Fatalf("NewWriter: %v", err)
 		}
