@@ -22,7 +22,7 @@ FIXTURES := bin/fixtures
 
 .PHONY: help
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 .PHONY: build
 build: ## the static binary bin/coracle (VERSION=)
@@ -40,12 +40,7 @@ demo: build tools ## assemble an image from Debian packages and run commands in 
 	@$(NEED) build fixtures
 	$(GO) run -buildvcs=false -trimpath ./e2e/fixtures -out $(FIXTURES) demo
 	$(GO) build -buildvcs=false -o bin/asuser ./e2e/asuser
-	bin/asuser -stage bin/coracle -stage $(FIXTURES)/debian-zstd.sif -- sh -euc ' \
-	  set -x; id -un; \
-	  ./coracle exec debian-zstd.sif python3 -c "import os, platform; \
-	    print(platform.freedesktop_os_release()[\"PRETTY_NAME\"], \"as user\", os.getuid(), \"in\", os.getcwd())"; \
-	  ./coracle run debian-zstd.sif; \
-	  ./coracle exec debian-zstd.sif perl -e "exit 42" || echo "exit status $$?"'
+	bin/asuser -stage bin/coracle -stage $(FIXTURES)/debian-zstd.sif -stage e2e/demo.sh -- sh demo.sh
 
 .PHONY: test
 test: lint unit e2e ## everything that must pass (CI=true: nothing may be skipped)
@@ -60,9 +55,10 @@ lint: tools ## vet, gofmt, staticcheck
 	PATH="$$($(GO) env GOROOT)/bin:$$PATH" bin/staticcheck -tags $(TAGS) ./...
 
 .PHONY: unit
-unit: build tools ## unit tests with the race detector; import arrows; init budget
+unit: build tools ## unit tests, import arrows, init budget, with the race detector; the long ones without
 	@$(NEED) build fixtures
-	$(GO) test $(VERBOSE) -race -tags $(TAGS) $$($(GO) list ./... | grep -vx coracle/e2e)
+	$(GO) test $(VERBOSE) -short -race -timeout 15m -tags $(TAGS) $$($(GO) list ./... | grep -vx coracle/e2e)
+	$(GO) test $(VERBOSE) -tags $(TAGS) ./squash/...
 
 .PHONY: e2e
 e2e: build fixtures ## end-to-end tests, as an ordinary user (RUN=regexp)

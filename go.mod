@@ -7,7 +7,9 @@ toolchain go1.26.8
 ignore ./bin
 
 require (
+	github.com/DataDog/zstd v1.5.7
 	github.com/klauspost/compress v1.19.2
+	github.com/pierrec/lz4/v4 v4.1.33
 	github.com/rogpeppe/go-internal v1.16.0
 	github.com/spf13/pflag v1.0.10
 	github.com/sylabs/sif/v2 v2.24.2

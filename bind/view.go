@@ -230,3 +230,34 @@ func (v *View) ReadFile(name string, max int64) ([]byte, error) {
 	}
 	return at.tree.ReadFile(at.path, max)
 }
+
+// Stat describes what stands at a path of the container, symlinks followed. The error wraps
+// fs.ErrNotExist or [ErrLoop], or comes from a Tree.
+func (v *View) Stat(path string) (Entry, error) {
+	at, err := v.box.find(path)
+	if err != nil {
+		return Entry{}, err
+	}
+	return Entry{Kind: at.kind, Perm: at.perm}, nil
+}
+
+// ReadDir lists a directory of the container in which nothing was made or mounted; of any other it
+// knows too little and answers fs.ErrInvalid.
+func (v *View) ReadDir(name string) ([]string, error) {
+	at, err := v.box.find(name)
+	if err != nil {
+		return nil, err
+	}
+	if at.src != nil {
+		at = at.src
+	}
+	for _, kid := range at.kids {
+		if kid.mounted || kid.kind != 0 && kid.tree == nil {
+			return nil, &fs.PathError{Op: "list", Path: name, Err: fs.ErrInvalid}
+		}
+	}
+	if at.kind != Directory || at.tree == nil {
+		return nil, &fs.PathError{Op: "list", Path: name, Err: fs.ErrInvalid}
+	}
+	return at.tree.ReadDir(at.path)
+}

@@ -9,6 +9,7 @@ import (
 
 	"coracle/bind"
 	"coracle/runtime/mnt"
+	"coracle/runtime/server"
 
 	"golang.org/x/sys/unix"
 )
@@ -44,15 +45,22 @@ func (e *opError) Error() string {
 
 func (e *opError) Unwrap() error { return e.Err }
 
-// buildTree makes the container's tree and enters it. The images are detached mounts, the root
-// first; a sandbox has none.
-func buildTree(p *Plan, images []int) error {
-	t := &tree{images: images}
+// buildTree makes the container's tree and enters it. The images arrive on sock; what can be done
+// without them is done while the server starts.
+func buildTree(p *Plan, sock int) error {
+	t := &tree{root: -1}
 	// Everything on the host is opened while nothing hides it.
 	if err := t.openSources(p); err != nil {
 		return err
 	}
-	if err := t.placeRoot(p); err != nil {
+	sandbox, err := t.makeBase(p)
+	if err != nil {
+		return err
+	}
+	if err := t.receiveImages(p, sock); err != nil {
+		return err
+	}
+	if err := t.placeRoot(p, sandbox); err != nil {
 		return err
 	}
 	for i, op := range p.Layout.Ops {
@@ -84,6 +92,27 @@ func (t *tree) openSources(p *Plan) error {
 		}
 		t.sources[i], t.opened[i] = s, err == nil
 	}
+	return nil
+}
+
+// receiveImages waits for the mounts. Image 0 is the root, if that is in a file.
+func (t *tree) receiveImages(p *Plan, sock int) error {
+	if sock < 0 {
+		return nil
+	}
+	defer unix.Close(sock)
+	count := len(p.Images)
+	if p.Root.Kind == Squashfs {
+		count++
+	}
+	images, err := server.Receive(sock, count)
+	if err != nil {
+		return err
+	}
+	if p.Root.Kind != Squashfs {
+		images = append([]int{-1}, images...)
+	}
+	t.images = images
 	return nil
 }
 

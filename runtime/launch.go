@@ -97,11 +97,7 @@ func enter(p *Plan, o userns.Outcome) error {
 	if err := o.Err(); err != nil {
 		return err
 	}
-	images := o.Images
-	if p.Root.Kind != Squashfs {
-		images = append([]int{-1}, images...) // image 0 is the directory
-	}
-	if err := buildTree(p, images); err != nil {
+	if err := buildTree(p, o.Sock); err != nil {
 		return err
 	}
 	if p.Hostname != "" {

@@ -10,7 +10,8 @@ import (
 // A mountPlan is the container's tree, and where in it the process starts.
 type mountPlan struct {
 	bind.Layout
-	Home string   // $HOME in the container; "" when the user has none
+	Home string // $HOME in the container; "" when the user has none
+	View *bind.View
 	Dirs []string // directories to start in: the first that can be entered. One alone has to be (--pwd)
 }
 
@@ -56,7 +57,7 @@ func planMounts(req *Request, facts *Facts, root *Root, data []bind.Tree) (mount
 		return mountPlan{}, err
 	}
 	layout.Warnings = append(m.warnings, layout.Warnings...)
-	return mountPlan{Layout: layout, Home: m.home, Dirs: dirs}, nil
+	return mountPlan{Layout: layout, Home: m.home, View: m.view, Dirs: dirs}, nil
 }
 
 // bindImages lists the image files that binds with image-src or id take their sources

@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"coracle/bind"
@@ -75,7 +76,26 @@ func New(req *Request, facts *Facts, root *Root, data []Root) (*Plan, error) {
 	p.Env, warnings = env.New(envOptions(req, root, mounts.Home))
 	p.Warnings = append(mounts.Warnings, warnings...)
 	p.Layout.Warnings = nil
+	if cmd, ok := p.Env.Early(viewFiles{mounts.View}, p.Dir[0]); ok {
+		p.Command = &cmd
+	}
 	return p, nil
+}
+
+// viewFiles is the planned container as package env looks at it.
+type viewFiles struct{ *bind.View }
+
+// Mode implements env.Files.
+func (v viewFiles) Mode(name string) (fs.FileMode, error) {
+	e, err := v.Stat(name)
+	mode := fs.FileMode(e.Perm & 0o777)
+	switch e.Kind {
+	case bind.Directory:
+		mode |= fs.ModeDir
+	case bind.Other:
+		mode |= fs.ModeIrregular
+	}
+	return mode, err
 }
 
 func envOptions(req *Request, root *Root, home string) env.Options {

@@ -15,7 +15,7 @@ import (
 // namespace and executes the payload. dir is the working directory.
 func become(p *Plan, dir string) error {
 	inside := env.Inside{Dir: dir, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
-	cmd, err := p.Env.Resolve(inside)
+	cmd, err := resolve(p, inside)
 	report(p, cmd)
 	if err != nil {
 		return err
@@ -40,6 +40,14 @@ func become(p *Plan, dir string) error {
 			return err
 		}
 	}
+}
+
+// resolve returns what to execute: as planned, or, where only the container could tell, as it is now.
+func resolve(p *Plan, inside env.Inside) (env.Command, error) {
+	if p.Command != nil && inside.Dir == p.Dir[0] {
+		return *p.Command, nil
+	}
+	return p.Env.Resolve(inside)
 }
 
 // report prints what the image's scripts gave rise to, in the caller's style.

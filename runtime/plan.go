@@ -41,10 +41,11 @@ type Plan struct {
 	Home          string   `json:",omitempty"` // the home directory inside
 	Umask         int      // -1: the caller's
 	Env           env.Spec
-	Quiet         bool   `json:",omitempty"` // no warnings
-	WarningPrefix string // how a warning begins
-	NotePrefix    string // how a remark begins
-	ServerLog     string `json:",omitempty"` // where an image server reports damage; "": the system log
+	Command       *env.Command `json:",omitempty"` // what Env comes down to in Dir[0]; nil: only the container can tell
+	Quiet         bool         `json:",omitempty"` // no warnings
+	WarningPrefix string       // how a warning begins
+	NotePrefix    string       // how a remark begins
+	ServerLog     string       `json:",omitempty"` // where an image server reports damage; "": the system log
 	Warnings      []string
 }
 

@@ -16,32 +16,34 @@ import (
 // in it works, no setuid bit counts.
 var imageAttr = mnt.Attr{ReadOnly: true, NoDev: true, NoSuid: true}
 
-// placeRoot mounts the session's tmpfs and the root directory in it.
-func (t *tree) placeRoot(p *Plan) error {
-	var sandbox *mnt.Source
+// makeBase mounts the session's tmpfs and returns the sandbox that is to be the root, if one is.
+func (t *tree) makeBase(p *Plan) (sandbox *mnt.Source, err error) {
 	if p.Root.Kind == Sandbox {
 		s, err := mnt.Open(p.Root.Path, true)
 		if err != nil {
-			return fmt.Errorf("open %s: %w", p.Root.Path, err)
+			return nil, fmt.Errorf("open %s: %w", p.Root.Path, err)
 		}
-		defer s.Close()
 		sandbox = &s
 	}
-	base, err := mnt.Base("mode=0755", p.hostPaths())
+	t.base, err = mnt.Base("mode=0755", p.hostPaths())
 	if err != nil {
-		return err
+		return nil, err
 	}
-	t.base = base
 	for _, dir := range []string{"root", "image", "points", "files"} {
-		if err := os.Mkdir(filepath.Join(base, dir), 0o755); err != nil {
-			return err
+		if err := os.Mkdir(filepath.Join(t.base, dir), 0o755); err != nil {
+			return nil, err
 		}
 	}
+	return sandbox, nil
+}
+
+// placeRoot mounts the root directory.
+func (t *tree) placeRoot(p *Plan, sandbox *mnt.Source) error {
 	at := "root"
 	if len(p.Layout.Points) > 0 {
 		at = "image"
 	}
-	if err := t.placeImage(filepath.Join(base, at), sandbox); err != nil {
+	if err := t.placeImage(filepath.Join(t.base, at), sandbox); err != nil {
 		return err
 	}
 	if len(p.Layout.Points) > 0 {
@@ -49,7 +51,6 @@ func (t *tree) placeRoot(p *Plan) error {
 			return fmt.Errorf("make mount points: %w", err)
 		}
 	}
-	t.root = -1
 	return t.reopenRoot()
 }
 
@@ -84,6 +85,7 @@ func (t *tree) placeImage(at string, sandbox *mnt.Source) error {
 	}
 	defer unix.Close(dir)
 	if sandbox != nil {
+		defer sandbox.Close()
 		if err := sandbox.Bind(dir, imageAttr); err != nil {
 			return fmt.Errorf("bind the image: %w", err)
 		}

@@ -15,7 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-struct coracle_outcome coracle_outcome = {.fd = -1};
+struct coracle_outcome coracle_outcome = {.fd = -1, .sock = -1};
 
 static const char stage_prefix[] = "coracle: ";
 
@@ -56,12 +56,12 @@ int coracle_write_maps(const struct coracle_header *h) {
 	return 0;
 }
 
-// receive waits for the image server's answer. The user namespace is returned, the images are in the outcome.
+// receive waits for the image server's user namespace and returns its descriptor.
 static int receive(int sock) {
 	struct coracle_reply reply;
 	union {
 		struct cmsghdr align;
-		char buf[CMSG_SPACE(sizeof(int) * (CORACLE_MAX_IMAGES + 1))];
+		char buf[CMSG_SPACE(sizeof(int))];
 	} control;
 	struct iovec iov = {.iov_base = &reply, .iov_len = sizeof reply};
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf, .msg_controllen = sizeof control.buf};
@@ -78,23 +78,42 @@ static int receive(int sock) {
 		return coracle_fail(reply.text, (int)reply.status);
 	}
 	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-	if (c == NULL || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-		return coracle_fail("wait for the image server: no descriptors came", EPROTO);
-	int count = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-	if (count < 1 || (uint32_t)count != reply.images + 1 || (msg.msg_flags & MSG_CTRUNC))
-		return coracle_fail("wait for the image server: descriptors are missing", EPROTO);
-	int fds[CORACLE_MAX_IMAGES + 1];
-	memcpy(fds, CMSG_DATA(c), sizeof(int) * (size_t)count);
-	for (int i = 1; i < count; i++)
-		coracle_outcome.image[i - 1] = fds[i];
-	coracle_outcome.images = count - 1;
-	return fds[0];
+	if (c == NULL || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(sizeof(int)))
+		return coracle_fail("wait for the image server: no user namespace came", EPROTO);
+	int ns;
+	memcpy(&ns, CMSG_DATA(c), sizeof ns);
+	return ns;
+}
+
+// coracle_send_namespace lets the first client go on while the server's Go runtime starts.
+int coracle_send_namespace(int sock) {
+	int ns = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
+	if (ns < 0)
+		return coracle_fail("open /proc/self/ns/user", errno);
+	struct coracle_reply reply;
+	memset(&reply, 0, sizeof reply);
+	union {
+		struct cmsghdr align;
+		char buf[CMSG_SPACE(sizeof(int))];
+	} control;
+	memset(&control, 0, sizeof control);
+	struct iovec iov = {.iov_base = &reply, .iov_len = sizeof reply};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf, .msg_controllen = sizeof control.buf};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &ns, sizeof ns);
+	sendmsg(sock, &msg, MSG_NOSIGNAL); // a client that is gone is found out by its pidfd
+	close(ns);
+	return 0;
 }
 
 static int enter_user(const struct coracle_header *h) {
 	if (h->sock >= 0) {
 		int ns = receive(h->sock);
-		close(h->sock);
+		fcntl(h->sock, F_SETFD, FD_CLOEXEC);
+		coracle_outcome.sock = h->sock;
 		if (ns < 0)
 			return -1;
 		if (!(h->flags & FLAG_NEW_USER) && setns(ns, CLONE_NEWUSER) < 0)

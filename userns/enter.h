@@ -7,7 +7,6 @@
 #define CORACLE_MAGIC "CORACLE\1"
 #define CORACLE_MAP_LEN 2048
 #define CORACLE_TEXT_LEN 512
-#define CORACLE_MAX_IMAGES 16
 
 // The parts that a re-executed binary can play.
 enum { ROLE_NONE = 0, ROLE_ENTER = 1, ROLE_SERVE = 2 };
@@ -33,10 +32,11 @@ struct coracle_header {
 	char gid_map[CORACLE_MAP_LEN];
 };
 
-// A server's answer. The user namespace and then the images travel beside it as SCM_RIGHTS.
+// A server's answer. Two of them reach a client: the first with the user namespace beside it as SCM_RIGHTS, as
+// soon as there is one; the second, which Go reads, with the images' mounts.
 struct coracle_reply {
 	uint32_t status; // 0 or an errno
-	uint32_t images;
+	uint32_t reserved;
 	char text[CORACLE_TEXT_LEN]; // what failed, when status is not 0
 };
 
@@ -54,8 +54,7 @@ struct coracle_outcome {
 	int32_t role;
 	int32_t fd;      // the memfd
 	int32_t status;  // 0 or the errno of the step that failed
-	int32_t images;  // how many of image[] are valid
-	int32_t image[CORACLE_MAX_IMAGES];
+	int32_t sock;    // ENTER: where the images arrive, or -1
 	char step[CORACLE_TEXT_LEN]; // what failed
 };
 
@@ -71,6 +70,7 @@ int coracle_exec(const char *path, char *const argv[], char *const envp[], const
 int coracle_fail(const char *step, int err);
 void coracle_become_server(struct coracle_header *h, int fd);
 int coracle_write_maps(const struct coracle_header *h);
+int coracle_send_namespace(int sock);
 int coracle_split_pid(const struct coracle_header *h);
 
 // Starts a detached process (spawn.c): 0 or an errno.

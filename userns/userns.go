@@ -87,20 +87,17 @@ func (h *Header) Encode() ([]byte, error) {
 
 // An Outcome is what the constructor did.
 type Outcome struct {
-	Role   Role
-	FD     int   // the memfd; the plan follows the header in it
-	Images []int // Enter: the images' detached mounts, the root first
-	Step   string
-	Errno  syscall.Errno // 0: all went well; else Step failed with it
+	Role  Role
+	FD    int // the memfd; the plan follows the header in it
+	Sock  int // Enter: where the image server sends the images, or -1
+	Step  string
+	Errno syscall.Errno // 0: all went well; else Step failed with it
 }
 
 // Stage returns what the constructor did. Role None: this is no stage.
 func Stage() Outcome {
 	o := &C.coracle_outcome
-	out := Outcome{Role: Role(o.role), FD: int(o.fd), Errno: syscall.Errno(o.status), Step: C.GoString(&o.step[0])}
-	for i := 0; i < int(o.images); i++ {
-		out.Images = append(out.Images, int(o.image[i]))
-	}
+	out := Outcome{Role: Role(o.role), FD: int(o.fd), Sock: int(o.sock), Errno: syscall.Errno(o.status), Step: C.GoString(&o.step[0])}
 	return out
 }
 
@@ -208,13 +205,15 @@ func DropCapabilities() error {
 	return nil
 }
 
-// EncodeReply returns an image server's answer to a client. The descriptors of its user namespace and
-// of images mounts travel beside it. A status other than 0 is a failure that text explains.
-func EncodeReply(status syscall.Errno, images int, text string) []byte {
-	b := make([]byte, int(unsafe.Sizeof(C.struct_coracle_reply{})))
+// ReplyLen is the length in bytes of an image server's answer.
+const ReplyLen = int(unsafe.Sizeof(C.struct_coracle_reply{}))
+
+// EncodeReply returns an image server's answer to a client. A status other than 0 is a failure that
+// text explains.
+func EncodeReply(status syscall.Errno, text string) []byte {
+	b := make([]byte, ReplyLen)
 	c := (*C.struct_coracle_reply)(unsafe.Pointer(&b[0]))
 	c.status = C.uint32_t(status)
-	c.images = C.uint32_t(images)
 	if len(text) >= C.CORACLE_TEXT_LEN {
 		text = text[:C.CORACLE_TEXT_LEN-1]
 	}
@@ -222,8 +221,15 @@ func EncodeReply(status syscall.Errno, images int, text string) []byte {
 	return b
 }
 
-// MaxImages is how many images one server can hand to a client.
-const MaxImages = C.CORACLE_MAX_IMAGES
+// DecodeReply returns the failure that an answer of ReplyLen bytes reports, or nil.
+func DecodeReply(b []byte) error {
+	c := (*C.struct_coracle_reply)(unsafe.Pointer(&b[0]))
+	if c.status == 0 {
+		return nil
+	}
+	text, _, _ := strings.Cut(string(b[len(b)-C.CORACLE_TEXT_LEN:]), "\x00")
+	return &StepError{Step: text, Errno: syscall.Errno(c.status)}
+}
 
 // Descriptors of an image server, as the constructor arranges them.
 const (

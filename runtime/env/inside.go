@@ -26,6 +26,8 @@ type Inside struct {
 
 	// What the image's scripts read and write. nil means no input and no output.
 	Stdin, Stdout, Stderr *os.File
+
+	early *early // not nil: the container is not there yet
 }
 
 // host returns where the container's path is in the process's own tree.
@@ -46,6 +48,9 @@ func (in Inside) dir() string {
 
 // readFile returns the contents of a regular file of at most maxScript bytes.
 func (in Inside) readFile(name string) ([]byte, error) {
+	if in.early != nil {
+		return in.early.readFile(in.host(name))
+	}
 	fd, err := openRead(in.host(name))
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
@@ -74,6 +79,9 @@ func (in Inside) readFile(name string) ([]byte, error) {
 
 // readHead returns the first bytes of a file, up to len(buf).
 func (in Inside) readHead(name string, buf []byte) ([]byte, error) {
+	if in.early != nil {
+		return in.early.readHead(in.host(name), buf)
+	}
 	fd, err := openRead(in.host(name))
 	if err != nil {
 		return nil, err
@@ -109,6 +117,9 @@ const (
 
 // kind says what stands at name. A path that cannot be looked up is missing.
 func (in Inside) kind(name string) kind {
+	if in.early != nil {
+		return in.early.kind(in.host(name))
+	}
 	var st unix.Stat_t
 	if err := unix.Stat(in.host(name), &st); err != nil {
 		return missing
@@ -124,12 +135,18 @@ func (in Inside) kind(name string) kind {
 
 // executable says whether name is a file that the kernel would let us execute.
 func (in Inside) executable(name string) bool {
+	if in.early != nil {
+		return in.early.check(name, in.host(name)) == nil
+	}
 	return in.kind(name) == regular && unix.Access(in.host(name), unix.X_OK) == nil
 }
 
 // scripts lists the *.sh files of a directory, sorted by name, and says whether the
 // directory exists.
 func (in Inside) scripts(dir string) ([]string, bool) {
+	if in.early != nil {
+		return in.early.scripts(dir)
+	}
 	fd, err := openRead(in.host(dir))
 	if err != nil {
 		return nil, false
@@ -150,11 +167,16 @@ func (in Inside) scripts(dir string) ([]string, bool) {
 		}
 		_, _, names = unix.ParseDirent(buf[:n], -1, names)
 	}
+	return sortScripts(names), true
+}
+
+// sortScripts keeps the names of scripts and sorts them.
+func sortScripts(names []string) []string {
 	names = slices.DeleteFunc(names, func(name string) bool {
 		return !strings.HasSuffix(name, ".sh") || strings.HasPrefix(name, ".")
 	})
 	slices.Sort(names)
-	return names, true
+	return names
 }
 
 // input, output and errput are the files of the scripts as the interpreter wants them:

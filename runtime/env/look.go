@@ -43,6 +43,9 @@ func (in Inside) lookPath(name, list string) (string, error) {
 
 // check says why a file cannot be executed, as far as its entry tells.
 func (in Inside) check(name, file string) error {
+	if in.early != nil {
+		return in.early.check(name, in.host(file))
+	}
 	var st unix.Stat_t
 	err := unix.Stat(in.host(file), &st)
 	switch {

@@ -47,6 +47,10 @@ func (sh *shell) start() error {
 	if sh.runner != nil {
 		return nil
 	}
+	if sh.in.early != nil {
+		sh.in.early.later = true
+		return errLater
+	}
 	runner, err := interp.New(
 		interp.StdIO(sh.in.input(), sh.in.output(), sh.in.errput()),
 		interp.Env(sh.vars),

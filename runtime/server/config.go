@@ -9,6 +9,7 @@ package server
 
 import (
 	"errors"
+	"fmt"
 
 	"coracle/runtime/stage"
 	"coracle/userns"
@@ -94,4 +95,36 @@ func spawn(c *Config, pidfd, listener int, uidMap, gidMap string) (int, error) {
 func keep(fd int) error {
 	_, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0)
 	return err
+}
+
+// Receive waits for the images of a server's client: detached mounts in the order of the config.
+func Receive(sock, count int) ([]int, error) {
+	buf := make([]byte, userns.ReplyLen)
+	oob := make([]byte, unix.CmsgSpace(4*count))
+	for {
+		n, oobn, flags, _, err := unix.Recvmsg(sock, buf, oob, unix.MSG_CMSG_CLOEXEC)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == nil && n == 0:
+			err = unix.ECONNRESET
+		case err == nil && n != userns.ReplyLen:
+			err = unix.EPROTO
+		}
+		if err != nil {
+			return nil, fmt.Errorf("wait for the image server: %w", err)
+		}
+		if err := userns.DecodeReply(buf); err != nil {
+			return nil, err
+		}
+		messages, err := unix.ParseSocketControlMessage(oob[:oobn])
+		if err != nil || len(messages) != 1 || flags&unix.MSG_CTRUNC != 0 {
+			return nil, fmt.Errorf("wait for the image server: descriptors are missing: %w", unix.EPROTO)
+		}
+		fds, err := unix.ParseUnixRights(&messages[0])
+		if err == nil && len(fds) != count {
+			err = unix.EPROTO
+		}
+		return fds, err
+	}
 }

@@ -61,16 +61,14 @@ func Main(o userns.Outcome) int {
 			}
 		})
 	}
-	give := func(sock int) error {
-		err := handOut(sock, ns, images)
-		if err != nil {
-			log.print("hand out " + c.Images[0].Path + ": " + err.Error())
-		}
-		return err
+	// The first client has the namespace from the constructor already.
+	if err := handOut(userns.ServerSock, images); err != nil {
+		log.print("hand out " + c.Images[0].Path + ": " + err.Error())
 	}
-	give(userns.ServerSock)
 	unix.Close(userns.ServerSock)
-	all := clients{listener: -1, key: c.Key, uid: os.Getuid(), welcome: give}
+	all := clients{listener: -1, key: c.Key, uid: os.Getuid(), welcome: func(sock int) error {
+		return errors.Join(answer(sock, nil, []int{ns}), handOut(sock, images))
+	}}
 	if c.Key != "" {
 		all.listener = userns.ServerListener
 	}
@@ -177,10 +175,10 @@ func options(c *Config, s *served, log *logger) *fuse.Options {
 
 // handOut sends a detached clone of each mount. The clones are closed at once: one that
 // stayed open would keep the server alive for ever.
-func handOut(sock, ns int, images []*served) error {
-	fds := []int{ns}
+func handOut(sock int, images []*served) error {
+	var fds []int
 	defer func() {
-		for _, fd := range fds[1:] {
+		for _, fd := range fds {
 			unix.Close(fd)
 		}
 	}()
@@ -200,7 +198,7 @@ func answer(sock int, failure error, fds []int) error {
 	if failure != nil {
 		errno := syscall.EIO
 		errors.As(failure, &errno)
-		return unix.Sendmsg(sock, userns.EncodeReply(errno, 0, failure.Error()), nil, nil, unix.MSG_NOSIGNAL)
+		return unix.Sendmsg(sock, userns.EncodeReply(errno, failure.Error()), nil, nil, unix.MSG_NOSIGNAL)
 	}
-	return unix.Sendmsg(sock, userns.EncodeReply(0, len(fds)-1, ""), unix.UnixRights(fds...), nil, unix.MSG_NOSIGNAL)
+	return unix.Sendmsg(sock, userns.EncodeReply(0, ""), unix.UnixRights(fds...), nil, unix.MSG_NOSIGNAL)
 }

@@ -145,25 +145,30 @@ func TestHostileImage(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		change func(image, target, victim []byte)
+		want   error // of lstat a/b/victim; nil: any
 	}{
 		{"loop", func(image, _, victim []byte) {
 			// The victim is its own parent's parent: a.
 			copy(victim[:2], entryAt(t, image, "a")[:2])
-		}},
+		}, unix.ELOOP},
 		{"root again", func(image, _, victim []byte) {
 			copy(victim[:2], image[32:34]) // offset of the root's inode, from the superblock
-		}},
-		{"two places", func(_, target, victim []byte) { copy(victim[:2], target[:2]) }},
-		{"no inode there", func(_, _, victim []byte) { victim[0], victim[1] = 0xff, 0x1f }},
-		{"dot", func(_, _, victim []byte) { victim[6] = 1; copy(victim[8:], "..") }},
-		{"slash", func(_, _, victim []byte) { victim[9] = '/' }},
-		{"nul", func(_, _, victim []byte) { victim[9] = 0 }},
-		{"type", func(_, _, victim []byte) { victim[4] = 2 }},
-		{"long name", func(_, _, victim []byte) { victim[6], victim[7] = 0xff, 0xff }},
+		}, unix.EIO},
+		{"two places", func(_, target, victim []byte) { copy(victim[:2], target[:2]) }, nil},
+		{"no inode there", func(_, _, victim []byte) { victim[0], victim[1] = 0xff, 0x1f }, unix.EIO},
+		{"dot", func(_, _, victim []byte) { victim[6] = 1; copy(victim[8:], "..") }, nil},
+		{"slash", func(_, _, victim []byte) { victim[9] = '/' }, nil},
+		{"nul", func(_, _, victim []byte) { victim[9] = 0 }, nil},
+		{"type", func(_, _, victim []byte) { victim[4] = 2 }, nil},
+		{"long name", func(_, _, victim []byte) { victim[6], victim[7] = 0xff, 0xff }, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			image := hostileImage(t, tt.change)
 			m := mountImage(t, openReader(t, bytes.NewReader(image), int64(len(image))), Options{})
+			var st unix.Stat_t
+			if err := unix.Lstat(filepath.Join(m.dir, "a/b/victim"), &st); tt.want != nil && err != tt.want {
+				t.Errorf("lstat a/b/victim: %v, want %v", err, tt.want)
+			}
 			entries := 0
 			_ = filepath.Walk(m.dir, func(path string, _ os.FileInfo, err error) error {
 				if entries++; entries > 1000 {
