@@ -20,7 +20,6 @@ require (
 
 require (
 	github.com/BurntSushi/toml v1.6.0
-	github.com/DataDog/zstd v1.5.7
 	github.com/google/go-containerregistry v0.22.1 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	golang.org/x/term v0.47.0
