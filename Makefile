@@ -27,11 +27,13 @@ help: ## list the targets
 .PHONY: build
 build: ## the static binary bin/coracle (VERSION=)
 	@$(NEED) build
-	$(GOBUILD) -ldflags '$(LDFLAGS)' -o bin/coracle ./cmd/coracle
+	$(GOBUILD) -ldflags '$(LDFLAGS)' -o cmd/coracle/coracle-images ./cmd/coracle
+	$(GOBUILD),lean -ldflags '$(LDFLAGS)' -o bin/coracle ./cmd/coracle
 
 .PHONY: install
 install: build ## into PREFIX=/usr/local (DESTDIR=)
 	install -D -m 0755 bin/coracle $(DESTDIR)$(PREFIX)/bin/coracle
+	install -D -m 0755 cmd/coracle/coracle-images $(DESTDIR)$(PREFIX)/libexec/coracle/coracle-images
 
 .PHONY: demo
 demo: build tools ## assemble an image from Debian packages and run commands in it
@@ -97,4 +99,4 @@ bench: build tools ## side by side with bubblewrap, charliecloud and squashfuse 
 .PHONY: clean
 clean: ## remove everything that was built
 	@chmod -R u+w bin 2>/dev/null || true
-	rm -rf bin
+	rm -rf bin cmd/coracle/coracle-images

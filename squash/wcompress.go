@@ -1,14 +1,14 @@
 package squash
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"strconv"
 	"strings"
 
+	"coracle/squash/deflate"
+
 	"github.com/DataDog/zstd"
-	"github.com/klauspost/compress/zlib"
 )
 
 // A Compression is a way to compress blocks. The zero value is the default.
@@ -110,7 +110,7 @@ func (c Compression) encoding() (encoding, error) {
 			e.options = le.AppendUint16(e.options, 15) // window of 1<<15
 			e.options = le.AppendUint16(e.options, 0)  // strategies: zlib's default one
 		}
-		e.new = func() (encoder, error) { return newGzipEncoder(level) }
+		e.new = func() (encoder, error) { return gzipEncoder{deflate.New(level)}, nil }
 	case Zstd:
 		most = 22
 		level := c.orDefault(defaultZstdLevel)
@@ -140,32 +140,9 @@ type storedEncoder struct{}
 func (storedEncoder) encode(_, _ []byte) (int, error) { return 0, nil }
 
 // gzipEncoder writes zlib streams.
-type gzipEncoder struct {
-	z   *zlib.Writer
-	buf bytes.Buffer
-}
+type gzipEncoder struct{ *deflate.Encoder }
 
-func newGzipEncoder(level int) (*gzipEncoder, error) {
-	e := &gzipEncoder{}
-	var err error
-	e.z, err = zlib.NewWriterLevel(&e.buf, level)
-	return e, err
-}
-
-func (e *gzipEncoder) encode(dst, src []byte) (int, error) {
-	e.buf.Reset()
-	e.z.Reset(&e.buf)
-	if _, err := e.z.Write(src); err != nil {
-		return 0, err
-	}
-	if err := e.z.Close(); err != nil {
-		return 0, err
-	}
-	if e.buf.Len() >= len(src) {
-		return 0, nil
-	}
-	return copy(dst, e.buf.Bytes()), nil
-}
+func (e gzipEncoder) encode(dst, src []byte) (int, error) { return e.Zlib(dst, src), nil }
 
 // zstdEncoder writes single zstd frames with the C library's encoder, which is
 // half again as fast as those in Go and has all levels. The library takes the

@@ -183,12 +183,41 @@ type made struct {
 
 // fill writes the image that ref names into f, which lies in dir.
 func (m *maker) fill(ctx context.Context, f *output.File, ref, dir string) (made, error) {
+	if oci.IsFile(ref) {
+		src, err := oci.FindFile(ctx, ref, &m.oci)
+		if err != nil {
+			return made{}, err
+		}
+		defer src.Close()
+		return m.copy(ctx, f, src, dir)
+	}
 	src, err := oci.Find(ctx, ref, &m.oci)
 	if err != nil {
 		return made{}, err
 	}
 	defer src.Close()
 	return m.convert(ctx, f, src, dir)
+}
+
+// copy writes an image file that is one already, and checks that it is.
+func (m *maker) copy(ctx context.Context, f *output.File, src *oci.File, dir string) (made, error) {
+	if err := output.NeedSpace(dir, src.Size); err != nil {
+		return made{}, err
+	}
+	if err := src.Copy(ctx, f); err != nil {
+		return made{}, err
+	}
+	img, err := image.Open("/proc/self/fd/" + strconv.Itoa(int(f.Fd())))
+	if err != nil {
+		var path *image.PathError
+		if errors.As(err, &path) {
+			err = path.Err
+		}
+		return made{}, &oci.SourceError{Source: src.Name, Err: err}
+	}
+	defer img.Close()
+	super := img.Squash.Super()
+	return made{build.Result{Size: img.Length, Inodes: int(super.Inodes)}, src.Digest, super.Compressor.String()}, nil
 }
 
 // convert writes the image of a source that has been found.

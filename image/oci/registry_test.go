@@ -378,3 +378,81 @@ pull-from-mirror = "digest-only"
 		}
 	}
 }
+
+func TestArtifact(t *testing.T) {
+	f := newFake(t)
+	sif := []byte("an image file")
+	f.blobs[DigestOf(sif)] = sif
+	manifest := func(mediaType string, n int) {
+		m := Manifest{SchemaVersion: 2, MediaType: typeManifest, Config: Descriptor{MediaType: "application/vnd.sylabs.sif.config.v1+json", Digest: DigestOf(nil)}}
+		for range n {
+			m.Layers = append(m.Layers, Descriptor{MediaType: mediaType, Digest: DigestOf(sif), Size: int64(len(sif))})
+		}
+		raw, _ := json.Marshal(m)
+		f.addManifest("sif", typeManifest, raw)
+	}
+	get := func() error {
+		file, err := FindFile(context.Background(), "oras://"+f.host()+"/team/app:sif", &Options{NoHTTPS: true})
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		var b bytes.Buffer
+		if err := file.Copy(context.Background(), &b); err != nil {
+			return err
+		}
+		if b.String() != string(sif) {
+			return fmt.Errorf("got %q, want %q", b.String(), sif)
+		}
+		return nil
+	}
+	manifest(typeSIFLayer, 1)
+	if err := get(); err != nil {
+		t.Error(err)
+	}
+	f.blobs[DigestOf(sif)] = []byte("an image fool")
+	if err := get(); !errors.Is(err, ErrDigest) {
+		t.Errorf("other bytes: %v, want ErrDigest", err)
+	}
+	for _, n := range []int{0, 2} {
+		manifest(typeSIFLayer, n)
+		if err := get(); !errors.Is(err, ErrNotImage) {
+			t.Errorf("%d layers: %v, want ErrNotImage", n, err)
+		}
+	}
+	manifest(typeLayer, 1)
+	if err := get(); !errors.Is(err, ErrNotImage) {
+		t.Errorf("another kind of layer: %v, want ErrNotImage", err)
+	}
+}
+
+func TestURL(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/x.sif" {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		w.Header().Set("ETag", r.URL.RawQuery)
+		io.WriteString(w, "image")
+	}))
+	defer srv.Close()
+	digests := map[Digest]bool{}
+	for _, query := range []string{"a", "b", "a"} {
+		f, err := FindFile(context.Background(), srv.URL+"/x.sif?"+query, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b bytes.Buffer
+		if err := f.Copy(context.Background(), &b); err != nil || b.String() != "image" {
+			t.Errorf("%q, %v", b.String(), err)
+		}
+		f.Close()
+		digests[f.Digest] = true
+	}
+	if len(digests) != 2 {
+		t.Errorf("%d digests, want one for each version", len(digests))
+	}
+	if _, err := FindFile(context.Background(), srv.URL+"/y.sif", nil); !errors.Is(err, ErrNotFound) {
+		t.Errorf("not there: %v, want ErrNotFound", err)
+	}
+}
