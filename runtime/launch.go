@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 
+	"coracle/runtime/env"
 	"coracle/runtime/server"
 	"coracle/runtime/stage"
 	"coracle/userns"
@@ -29,7 +30,11 @@ func Launch(p *Plan) error {
 	if p.Init {
 		h.Flags |= userns.Init
 	}
-	fd, err := stage.File(h, p)
+	travels := *p
+	if p.Command != nil {
+		travels.Env = env.Spec{} // it has come down to the command
+	}
+	fd, err := stage.File(h, &travels)
 	if err != nil {
 		return err
 	}

@@ -28,10 +28,9 @@ type registry struct {
 	o      *Options
 	client *http.Client
 
-	mu    sync.Mutex
-	auth  string // Authorization header that worked last
-	cred  *Credential
-	tried bool // a login has been sent
+	mu   sync.Mutex
+	auth string // Authorization header that worked last
+	cred *Credential
 }
 
 // Timeouts of one request.
