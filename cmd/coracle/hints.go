@@ -44,6 +44,9 @@ func (c *cli) hint(err error) string {
 	case errors.As(err, &command):
 		return commandHint(command)
 	}
+	if h := layerHint(err); h != "" {
+		return h
+	}
 	if h := c.sourceHint(err); h != "" {
 		return h
 	}
