@@ -88,14 +88,23 @@ fuzz: ## a burst of every fuzz target (FUZZTIME=10, seconds each)
 	done
 
 .PHONY: bench
-bench: build tools ## side by side with bubblewrap, charliecloud and squashfuse (BENCH=launch)
-	@$(NEED) build fixtures bench
+bench: $(addprefix bench-,$(or $(BENCH),launch read)) ## side by side with others (BENCH=launch, BENCH=read)
+
+.PHONY: bench-launch
+bench-launch: build tools
+	@$(NEED) fixtures bench
 	$(GO) run -buildvcs=false -trimpath ./e2e/fixtures -out $(FIXTURES) bench
 	$(GO) build -buildvcs=false -o bin/asuser ./e2e/asuser
-	@for b in $(or $(BENCH),$(notdir $(wildcard bench/*))); do \
-	  $(GO) build -buildvcs=false -o bin/bench-$$b ./bench/$$b; \
-	  bin/asuser -stage bin/coracle -stage bin/bench-$$b -stage $(FIXTURES) -- ./bench-$$b; \
-	done
+	$(GO) build -buildvcs=false -o bin/bench-launch ./bench/launch
+	bin/asuser -stage bin/coracle -stage bin/bench-launch -stage $(FIXTURES) -- ./bench-launch
+
+# Started as root, it has the kernel's own squashfs to compare with.
+.PHONY: bench-read
+bench-read: build tools
+	@$(NEED) fixtures bench
+	$(GO) run -buildvcs=false -trimpath ./e2e/fixtures -out $(FIXTURES) read
+	$(GO) build -buildvcs=false -o bin/bench-read ./bench/read
+	for c in gzip zstd; do bin/bench-read -tree $(FIXTURES)/tree-$$c.sqsh -big $(FIXTURES)/big-$$c.sqsh; done
 
 .PHONY: clean
 clean: ## remove everything that was built

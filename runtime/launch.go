@@ -15,13 +15,18 @@ import (
 // Launch carries the plan out: this process becomes the payload. It must be called on
 // the process's first thread (lock it in an init function) and returns only on failure.
 func Launch(p *Plan) error {
+	up, err := openUpper(&p.Upper)
+	if err != nil {
+		return err
+	}
 	sock := -1
-	if p.Root.Kind == Squashfs || len(p.Images) > 0 {
-		s, err := server.Start(serverConfig(p), mapText(p.UIDs), mapText(p.GIDs))
-		if err != nil {
+	if p.Root.Kind == Squashfs || len(p.Images) > 0 || p.Upper.onDisk() {
+		if sock, err = server.Start(serverConfig(p), mapText(p.UIDs), mapText(p.GIDs)); err != nil {
 			return err
 		}
-		sock = s
+	}
+	if err := up.handOver(sock, &p.Upper); err != nil {
+		return err
 	}
 	h := &userns.Header{Role: userns.Enter, Sock: sock, Pidfd: -1, Listener: -1, Flags: userns.Lock, Namespaces: p.namespaces(), UIDMap: mapText(p.UIDs), GIDMap: mapText(p.GIDs)}
 	if !p.Join {
@@ -100,6 +105,7 @@ func RunStage() (isStage bool, err error) {
 // enter does what is left once the process is in its namespaces, and becomes the payload.
 func enter(p *Plan, o userns.Outcome) error {
 	if err := o.Err(); err != nil {
+		p.Upper.abandon()
 		return err
 	}
 	if err := buildTree(p, o.Sock); err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"coracle/bind"
@@ -27,7 +28,7 @@ func (e *NetworkError) Error() string {
 // in the order of [DataImages].
 //
 // It is pure: the same arguments give the same plan. The error is [ErrNoUserNS], [ErrNoFuse], a
-// [*NetworkError], or one of package bind's.
+// [*NetworkError], [ErrNoOverlay], [ErrWriters], an [*UpperError], or one of package bind's.
 func New(req *Request, facts *Facts, root *Root, data []Root) (*Plan, error) {
 	if facts.UserNS != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoUserNS, facts.UserNS)
@@ -35,6 +36,9 @@ func New(req *Request, facts *Facts, root *Root, data []Root) (*Plan, error) {
 	served := root.Kind == Squashfs
 	for _, d := range data {
 		served = served || d.Kind == Squashfs
+	}
+	for _, o := range facts.Overlays {
+		served = served || o.Root.Kind == Squashfs
 	}
 	if served && facts.Fuse != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoFuse, facts.Fuse)
@@ -52,14 +56,13 @@ func New(req *Request, facts *Facts, root *Root, data []Root) (*Plan, error) {
 	}
 	p := &Plan{
 		Program: req.Program, Action: req.Action, User: facts.User,
-		Join: served,
 		UIDs: []IDRange{{facts.UID, facts.UID, 1}},
 		GIDs: []IDRange{{facts.GID, facts.GID, 1}},
 
 		PID: req.PID, Init: req.PID && !req.NoInit, IPC: req.IPC,
 		UTS: req.UTS || req.Hostname != "", Net: req.Net, Hostname: req.Hostname,
 
-		Root: *root, Images: data,
+		Root: *root, Images: slices.Clip(data),
 		Underlay: req.Underlay || !facts.Overlay,
 		Layout:   mounts.Layout, Dir: mounts.Dirs, Home: mounts.Home,
 		Umask: -1,
@@ -69,12 +72,16 @@ func New(req *Request, facts *Facts, root *Root, data []Root) (*Plan, error) {
 	if req.NoUmask {
 		p.Umask = 0o022
 	}
+	if err := p.stack(req, facts); err != nil {
+		return nil, err
+	}
+	p.Join = served || p.Upper.onDisk()
 	if served {
 		p.Share = shareKey(req, facts, p)
 	}
 	var warnings []string
 	p.Env, warnings = env.New(envOptions(req, root, mounts.Home))
-	p.Warnings = append(mounts.Warnings, warnings...)
+	p.Warnings = append(append(mounts.Warnings, p.Warnings...), warnings...)
 	p.Layout.Warnings = nil
 	if cmd, ok := p.Env.Early(viewFiles{mounts.View}, p.Dir[0]); ok {
 		p.Command = &cmd
