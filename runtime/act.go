@@ -27,7 +27,8 @@ type tree struct {
 	images  []int
 	sources []mnt.Source // by operation; those of bind.Bind only
 	opened  []bool
-	files   int // how many generated files there are
+	files   int  // how many generated files there are
+	suid    bool // setuid bits of the image count
 }
 
 // An opError is a mount operation that failed.
@@ -48,7 +49,7 @@ func (e *opError) Unwrap() error { return e.Err }
 // buildTree makes the container's tree and enters it. The images arrive on sock; what can be done
 // without them is done while the server starts.
 func buildTree(p *Plan, sock int) error {
-	t := &tree{root: -1}
+	t := &tree{root: -1, suid: p.Fakeroot == FakerootIDs}
 	// Everything on the host is opened while nothing hides it.
 	if err := t.openSources(p); err != nil {
 		return err

@@ -16,24 +16,37 @@ import (
 func Launch(p *Plan) error {
 	sock := -1
 	if p.Root.Kind == Squashfs || len(p.Images) > 0 {
-		s, err := server.Start(serverConfig(p), mapText(p.UIDs), mapText(p.GIDs))
+		s, err := server.Start(serverConfig(p), p.header())
 		if err != nil {
 			return err
 		}
 		sock = s
 	}
-	h := &userns.Header{Role: userns.Enter, Sock: sock, Pidfd: -1, Listener: -1, Flags: userns.Lock, Namespaces: p.namespaces(), UIDMap: mapText(p.UIDs), GIDMap: mapText(p.GIDs)}
+	h := p.header()
+	h.Role, h.Sock, h.Namespaces = userns.Enter, sock, p.namespaces()
+	if p.Fakeroot == "" {
+		h.Flags |= userns.Lock
+	}
 	if !p.Join {
 		h.Flags |= userns.NewUser
 	}
 	if p.Init {
 		h.Flags |= userns.Init
 	}
-	fd, err := stage.File(h, p)
+	fd, err := stage.File(&h, p)
 	if err != nil {
 		return err
 	}
 	return stage.Become(fd)
+}
+
+// header is what the user namespaces of the launch and of its image server have in common.
+func (p *Plan) header() userns.Header {
+	h := userns.Header{Sock: -1, Pidfd: -1, Listener: -1, UIDMap: mapText(p.UIDs), GIDMap: mapText(p.GIDs)}
+	if p.Fakeroot == FakerootIDs {
+		h.Flags, h.NewUIDMap, h.NewGIDMap = userns.Helpers, p.Helpers[0], p.Helpers[1]
+	}
+	return h
 }
 
 // namespaces returns what the constructor unshares besides the user namespace.
@@ -52,6 +65,9 @@ func (p *Plan) namespaces() uintptr {
 
 func serverConfig(p *Plan) *server.Config {
 	c := &server.Config{Uid: p.UIDs[0].Inside, Gid: p.GIDs[0].Inside, Key: p.Share, Log: p.ServerLog}
+	if p.Fakeroot == FakerootIDs {
+		c.UIDs, c.GIDs = reach(p.UIDs), reach(p.GIDs)
+	}
 	roots := p.Images
 	if p.Root.Kind == Squashfs {
 		roots = append([]Root{p.Root}, p.Images...)
@@ -96,6 +112,9 @@ func RunStage() (isStage bool, err error) {
 func enter(p *Plan, o userns.Outcome) error {
 	if err := o.Err(); err != nil {
 		return err
+	}
+	if o.Small {
+		warn(p, p.settle(o.Step))
 	}
 	if err := buildTree(p, o.Sock); err != nil {
 		return err

@@ -5,7 +5,10 @@
 // Launch and Enter carry a plan out.
 package runtime
 
-import "coracle/bind"
+import (
+	"coracle/bind"
+	"coracle/userns"
+)
 
 // An Action is one of the ways to start something in a container.
 type Action string
@@ -56,6 +59,9 @@ type Request struct {
 	ShellBin string // shell only: --shell
 	NoUmask  bool
 
+	Fakeroot     bool // root inside
+	IgnoreSubUID bool // Fakeroot: as if the user had no subordinate ids
+
 	DryRun  bool
 	Quiet   bool // no warnings
 	Verbose int
@@ -104,5 +110,14 @@ type Facts struct {
 	Overlay bool      // overlayfs can be expected in user namespaces
 	Umask   int
 	Scope   string // what launches must have in common to share an image server; "": nothing to be sure of
+	SubIDs  SubIDs // for Request.Fakeroot; zero unless that is asked for
 	TTY     string // the terminal of standard input, output or error, as the host names it: /dev/pts/3; "" none
+}
+
+// SubIDs are the caller's subordinate ids and what it takes to map them.
+type SubIDs struct {
+	UIDs, GIDs           []userns.SubRange
+	Free                 int    // the first id that nobody has been given
+	NewUIDMap, NewGIDMap string // paths of the helpers that may write id maps; "" none
+	NoNewPrivs           bool   // no_new_privs is set: the helpers have no rights
 }

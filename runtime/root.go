@@ -16,6 +16,14 @@ import (
 // in it works, no setuid bit counts.
 var imageAttr = mnt.Attr{ReadOnly: true, NoDev: true, NoSuid: true}
 
+// imageAttr are the restrictions of this tree. Where there are other ids than the caller's, setuid bits count: all that they
+// give away are those ids.
+func (t *tree) imageAttr() mnt.Attr {
+	attr := imageAttr
+	attr.NoSuid = !t.suid
+	return attr
+}
+
 // makeBase mounts the session's tmpfs and returns the sandbox that is to be the root, if one is.
 func (t *tree) makeBase(p *Plan) (sandbox *mnt.Source, err error) {
 	if p.Root.Kind == Sandbox {
@@ -86,7 +94,7 @@ func (t *tree) placeImage(at string, sandbox *mnt.Source) error {
 	defer unix.Close(dir)
 	if sandbox != nil {
 		defer sandbox.Close()
-		if err := sandbox.Bind(dir, imageAttr); err != nil {
+		if err := sandbox.Bind(dir, t.imageAttr()); err != nil {
 			return fmt.Errorf("bind the image: %w", err)
 		}
 		return nil
@@ -141,7 +149,7 @@ func (t *tree) overlayPoints(l *bind.Layout) error {
 		}
 	}
 	data := "lowerdir=" + dir + ":" + filepath.Join(t.base, "image")
-	return mnt.NewAt("overlay", "overlay", filepath.Join(t.base, "root"), imageAttr, data)
+	return mnt.NewAt("overlay", "overlay", filepath.Join(t.base, "root"), t.imageAttr(), data)
 }
 
 // makePoint makes an empty directory or file at path.

@@ -18,7 +18,13 @@ func (p *Plan) WriteText(w io.Writer) error {
 	row := func(what, how, attr, why string) {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", what, how, attr, why)
 	}
-	row("user", fmt.Sprintf("uid %s, gid %s", ranges(p.UIDs), ranges(p.GIDs)), "", "")
+	row("user", fmt.Sprintf("uid %s, gid %s", ranges(p.UIDs), ranges(p.GIDs)), "", p.FakerootWhy)
+	if p.Fakeroot != "" {
+		row("privileges", "all capabilities inside", "", "--fakeroot")
+	}
+	if p.Fakeroot == FakerootFilter {
+		row("seccomp", "chown, mknod of devices, setuid, setgid, setgroups and their kin succeed without effect", "", "--fakeroot")
+	}
 	if ns := p.namespaceNames(); ns != "" {
 		row("namespace", ns, "", "")
 	}

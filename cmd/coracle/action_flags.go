@@ -15,6 +15,7 @@ type actionFlags struct {
 	hostname, network                 string
 	compat                            bool
 
+	fakeroot, ignoreSubUID   bool
 	noUmask                  bool
 	userns, sharens, noPrivs bool // what they ask for is always so
 	dryRun, json             bool
@@ -33,7 +34,9 @@ func (a *actionFlags) table(withShell bool) []flag {
 	t = append(t, a.isolationFlags()...)
 	t = append(t, a.source.table(true)...)
 	return append(t,
-		flag{name: "no-umask", on: &a.noUmask, group: "Identity", help: "umask 0022 instead of the caller's"},
+		flag{name: "fakeroot", short: 'f', on: &a.fakeroot, group: "Identity", help: "be root inside, with the ids of /etc/subuid if there are any"},
+		flag{name: "ignore-subuid", on: &a.ignoreSubUID, hidden: true},
+		flag{name: "no-umask", on: &a.noUmask, help: "umask 0022 instead of the caller's"},
 		flag{name: "userns", short: 'u', on: &a.userns, keys: []string{"USERNS", "UNSHARE_USERNS"}, hidden: true},
 		flag{name: "sharens", on: &a.sharens, hidden: true},
 		flag{name: "no-privs", on: &a.noPrivs, hidden: true},
