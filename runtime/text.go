@@ -23,7 +23,7 @@ func (p *Plan) WriteText(w io.Writer) error {
 		row("privileges", "all capabilities inside", "", "--fakeroot")
 	}
 	if p.Fakeroot == FakerootFilter {
-		row("seccomp", "chown, mknod of devices, setuid, setgid, setgroups and their kin succeed without effect", "", "--fakeroot")
+		row("seccomp", "chown, setuid, mknod and their kin do nothing and succeed", "", "--fakeroot")
 	}
 	if ns := p.namespaceNames(); ns != "" {
 		row("namespace", ns, "", "")
@@ -55,7 +55,7 @@ func (p *Plan) WriteText(w io.Writer) error {
 	}
 	row(string(p.Action), p.command(), "", "in "+strings.Join(p.Dir, ", else "))
 	for _, warning := range p.Warnings {
-		row("warning", warning, "", "")
+		fmt.Fprintf(t, "warning\t%s\n", warning) // however long: no cell of the table
 	}
 	t.Flush() // a buffer takes everything
 	for line := range strings.Lines(table.String()) {
