@@ -82,7 +82,8 @@ func processes() (list []process) {
 	return list
 }
 
-// mounts lists FUSE mounts and sockets with our name.
+// mounts lists FUSE mounts with our name, and this user's sockets with our name: abstract
+// ones are seen by everybody on the machine, so the name holds the user id.
 func mounts() (list []string) {
 	data, _ := os.ReadFile("/proc/self/mountinfo")
 	for line := range strings.Lines(string(data)) {
@@ -92,7 +93,7 @@ func mounts() (list []string) {
 	}
 	data, _ = os.ReadFile("/proc/net/unix")
 	for line := range strings.Lines(string(data)) {
-		if strings.Contains(line, "coracle") {
+		if strings.Contains(line, fmt.Sprintf("coracle-%d-", os.Getuid())) {
 			list = append(list, "socket "+strings.TrimSpace(line))
 		}
 	}

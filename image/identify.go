@@ -82,6 +82,9 @@ func (c choice) from(f *sif.File) (*sif.Descriptor, sif.Partition, error) {
 	if c.id != 0 {
 		return f.Partition(c.id)
 	}
+	if c.overlay {
+		return firstOverlay(f)
+	}
 	d, p, err := f.Primary()
 	if errors.Is(err, sif.ErrNoPrimary) && c.data {
 		for i := range f.Descriptors {

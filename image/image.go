@@ -76,6 +76,8 @@ func OpenData(path, id string) (*Image, error) {
 type choice struct {
 	id   uint32 // 0: the primary one
 	data bool   // with id 0: else the first data partition
+
+	overlay bool // the first overlay partition, or data partition; nothing else counts
 }
 
 var (

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"coracle/bind"
@@ -183,3 +184,6 @@ func (t hostTree) ReadFile(path string, limit int64) ([]byte, error) {
 	}
 	return b, err
 }
+
+// procPath names an O_PATH descriptor for calls that take no such descriptor.
+func procPath(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }

@@ -21,14 +21,18 @@ import (
 //	base/image   the image, where something lies over it
 //	base/points  the layer with the missing mount points
 //	base/files   generated files
+//	base/layerN  the layers over the image, 0 the topmost
+//	base/upper   the writable layer, with the directories upper and work
 type tree struct {
 	base    string
 	root    int // O_PATH descriptor of base/root as it is now
 	images  []int
 	sources []mnt.Source // by operation; those of bind.Bind only
 	opened  []bool
-	files   int  // how many generated files there are
-	suid    bool // setuid bits of the image count
+	layers  []mnt.Source // by layer; those of directories only
+	upper   mnt.Source   // of a writable layer on disk
+	files   int          // how many generated files there are
+	suid    bool         // setuid bits of the image count
 }
 
 // An opError is a mount operation that failed.
@@ -49,7 +53,7 @@ func (e *opError) Unwrap() error { return e.Err }
 // buildTree makes the container's tree and enters it. The images arrive on sock; what can be done
 // without them is done while the server starts.
 func buildTree(p *Plan, sock int) error {
-	t := &tree{root: -1, suid: p.Fakeroot == FakerootIDs}
+	t := &tree{root: -1, upper: mnt.NoSource, suid: p.Fakeroot == FakerootIDs}
 	// Everything on the host is opened while nothing hides it.
 	if err := t.openSources(p); err != nil {
 		return err
@@ -59,9 +63,13 @@ func buildTree(p *Plan, sock int) error {
 		return err
 	}
 	if err := t.receiveImages(p, sock); err != nil {
+		p.Upper.abandon()
 		return err
 	}
 	if err := t.placeRoot(p, sandbox); err != nil {
+		return err
+	}
+	if err := t.leaveServer(p, sock); err != nil {
 		return err
 	}
 	for i, op := range p.Layout.Ops {
@@ -83,6 +91,9 @@ func (t *tree) openSources(p *Plan) error {
 	}
 	t.sources = make([]mnt.Source, len(p.Layout.Ops))
 	t.opened = make([]bool, len(p.Layout.Ops))
+	if err := t.openLayers(p); err != nil {
+		return err
+	}
 	for i, op := range p.Layout.Ops {
 		if op.Type != bind.Bind {
 			continue
@@ -101,7 +112,6 @@ func (t *tree) receiveImages(p *Plan, sock int) error {
 	if sock < 0 {
 		return nil
 	}
-	defer unix.Close(sock)
 	count := len(p.Images)
 	if p.Root.Kind == Squashfs {
 		count++

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 
+	"coracle/runtime/env"
 	"coracle/runtime/server"
 	"coracle/runtime/stage"
 	"coracle/userns"
@@ -14,13 +15,18 @@ import (
 // Launch carries the plan out: this process becomes the payload. It must be called on
 // the process's first thread (lock it in an init function) and returns only on failure.
 func Launch(p *Plan) error {
+	up, err := openUpper(&p.Upper)
+	if err != nil {
+		return err
+	}
 	sock := -1
-	if p.Root.Kind == Squashfs || len(p.Images) > 0 {
-		s, err := server.Start(serverConfig(p), p.header())
-		if err != nil {
+	if p.Root.Kind == Squashfs || len(p.Images) > 0 || p.Upper.onDisk() {
+		if sock, err = server.Start(serverConfig(p), p.header()); err != nil {
 			return err
 		}
-		sock = s
+	}
+	if err := up.handOver(sock, &p.Upper); err != nil {
+		return err
 	}
 	h := p.header()
 	h.Role, h.Sock, h.Namespaces = userns.Enter, sock, p.namespaces()
@@ -33,7 +39,11 @@ func Launch(p *Plan) error {
 	if p.Init {
 		h.Flags |= userns.Init
 	}
-	fd, err := stage.File(&h, p)
+	travels := *p
+	if p.Command != nil {
+		travels.Env = env.Spec{} // it has come down to the command
+	}
+	fd, err := stage.File(&h, &travels)
 	if err != nil {
 		return err
 	}
@@ -111,6 +121,7 @@ func RunStage() (isStage bool, err error) {
 // enter does what is left once the process is in its namespaces, and becomes the payload.
 func enter(p *Plan, o userns.Outcome) error {
 	if err := o.Err(); err != nil {
+		p.Upper.abandon()
 		return err
 	}
 	if o.Small {

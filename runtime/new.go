@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"coracle/bind"
@@ -27,7 +28,7 @@ func (e *NetworkError) Error() string {
 // in the order of [DataImages].
 //
 // It is pure: the same arguments give the same plan. The error is [ErrNoUserNS], [ErrNoFuse], a
-// [*NetworkError], or one of package bind's.
+// [*NetworkError], [ErrNoOverlay], [ErrWriters], an [*UpperError], or one of package bind's.
 func New(req *Request, facts *Facts, root *Root, data []Root) (*Plan, error) {
 	if facts.UserNS != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoUserNS, facts.UserNS)
@@ -35,6 +36,9 @@ func New(req *Request, facts *Facts, root *Root, data []Root) (*Plan, error) {
 	served := root.Kind == Squashfs
 	for _, d := range data {
 		served = served || d.Kind == Squashfs
+	}
+	for _, o := range facts.Overlays {
+		served = served || o.Root.Kind == Squashfs
 	}
 	if served && facts.Fuse != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoFuse, facts.Fuse)
@@ -53,13 +57,12 @@ func New(req *Request, facts *Facts, root *Root, data []Root) (*Plan, error) {
 	who := identify(req, facts)
 	p := &Plan{
 		Program: req.Program, Action: req.Action, User: facts.User,
-		Join: served,
 		UIDs: who.uids, GIDs: who.gids, Fakeroot: who.way, FakerootWhy: who.why,
 
 		PID: req.PID, Init: req.PID && !req.NoInit, IPC: req.IPC,
 		UTS: req.UTS || req.Hostname != "", Net: req.Net, Hostname: req.Hostname,
 
-		Root: *root, Images: data,
+		Root: *root, Images: slices.Clip(data),
 		Underlay: req.Underlay || !facts.Overlay,
 		Layout:   mounts.Layout, Dir: mounts.Dirs, Home: mounts.Home,
 		Umask: -1,
@@ -72,12 +75,16 @@ func New(req *Request, facts *Facts, root *Root, data []Root) (*Plan, error) {
 	if who.way == FakerootIDs {
 		p.Helpers = [2]string{facts.SubIDs.NewUIDMap, facts.SubIDs.NewGIDMap}
 	}
+	if err := p.stack(req, facts); err != nil {
+		return nil, err
+	}
+	p.Join = served || p.Upper.onDisk()
 	if served {
 		p.Share = shareKey(req, facts, p)
 	}
 	var warnings []string
 	p.Env, warnings = env.New(envOptions(req, root, mounts.Home))
-	p.Warnings = append(mounts.Warnings, warnings...)
+	p.Warnings = append(append(mounts.Warnings, p.Warnings...), warnings...)
 	if who.warning != "" {
 		p.Warnings = append(p.Warnings, who.warning)
 	}

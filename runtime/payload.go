@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"os"
+	"strings"
 	"syscall"
 
 	"coracle/runtime/env"
@@ -60,12 +61,18 @@ func warn(p *Plan, text string) {
 	}
 }
 
-// resolve returns what to execute: as planned, or, where only the container could tell, as it is now.
+// resolve returns what to execute: as planned, or, where only the container can tell, as it is now.
 func resolve(p *Plan, inside env.Inside) (env.Command, error) {
-	if p.Command != nil && inside.Dir == p.Dir[0] {
-		return *p.Command, nil
+	if p.Command == nil {
+		return p.Env.Resolve(inside)
 	}
-	return p.Env.Resolve(inside)
+	cmd := *p.Command
+	for i, kv := range cmd.Env {
+		if strings.HasPrefix(kv, "PWD=") { // not always the directory that was planned
+			cmd.Env[i] = "PWD=" + inside.Dir
+		}
+	}
+	return cmd, nil
 }
 
 // report prints what the image's scripts gave rise to, in the caller's style.

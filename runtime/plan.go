@@ -37,8 +37,10 @@ type Plan struct {
 	Hostname string `json:",omitempty"`
 
 	Root     Root
-	Images   []Root // further images, for bind.Image operations; number 1 is Images[0]
-	Underlay bool   // provide missing mount points by binds; else overlayfs, and binds where that fails
+	Images   []Root  // further images, for bind.Image operations; number 1 is Images[0]
+	Layers   []Layer `json:",omitempty"` // what lies over the root, topmost first
+	Upper    Upper   // what is written to
+	Underlay bool    // provide missing mount points by binds; else overlayfs, and binds where that fails
 	Layout   bind.Layout
 
 	Dir           []string // directories to start in: the first that can be entered

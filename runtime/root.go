@@ -13,15 +13,10 @@ import (
 )
 
 // imageAttr are the restrictions on the image below everything: nothing in it can be changed, no device
-// in it works, no setuid bit counts.
-var imageAttr = mnt.Attr{ReadOnly: true, NoDev: true, NoSuid: true}
-
-// imageAttr are the restrictions of this tree. Where there are other ids than the caller's, setuid bits count: all that they
-// give away are those ids.
+// in it works, and no setuid bit counts, but where there are other ids than the caller's: those are all that
+// such a bit gives away.
 func (t *tree) imageAttr() mnt.Attr {
-	attr := imageAttr
-	attr.NoSuid = !t.suid
-	return attr
+	return mnt.Attr{ReadOnly: true, NoDev: true, NoSuid: !t.suid}
 }
 
 // makeBase mounts the session's tmpfs and returns the sandbox that is to be the root, if one is.
@@ -37,7 +32,7 @@ func (t *tree) makeBase(p *Plan) (sandbox *mnt.Source, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, dir := range []string{"root", "image", "points", "files"} {
+	for _, dir := range []string{"root", "image", "points", "files", "upper"} {
 		if err := os.Mkdir(filepath.Join(t.base, dir), 0o755); err != nil {
 			return nil, err
 		}
@@ -48,11 +43,14 @@ func (t *tree) makeBase(p *Plan) (sandbox *mnt.Source, err error) {
 // placeRoot mounts the root directory.
 func (t *tree) placeRoot(p *Plan, sandbox *mnt.Source) error {
 	at := "root"
-	if len(p.Layout.Points) > 0 {
+	if len(p.Layout.Points) > 0 || p.layered() {
 		at = "image"
 	}
 	if err := t.placeImage(filepath.Join(t.base, at), sandbox); err != nil {
 		return err
+	}
+	if p.layered() {
+		return t.placeLayers(p)
 	}
 	if len(p.Layout.Points) > 0 {
 		if err := t.providePoints(p); err != nil {
@@ -65,6 +63,12 @@ func (t *tree) placeRoot(p *Plan, sandbox *mnt.Source) error {
 // hostPaths are the places on the host that the plan looks at.
 func (p *Plan) hostPaths() []string {
 	paths := []string{p.Root.Path}
+	for _, l := range p.Layers {
+		paths = append(paths, l.Path)
+	}
+	if p.Upper.onDisk() {
+		paths = append(paths, p.Upper.dir())
+	}
 	for _, op := range p.Layout.Ops {
 		if op.Type == bind.Bind {
 			paths = append(paths, op.Source)
@@ -133,6 +137,15 @@ func overlayRefused(err error) bool {
 // overlayPoints makes a layer of the points and the directories that they stand in. What it says of
 // those directories is what the container sees, so they have the image's permission bits.
 func (t *tree) overlayPoints(l *bind.Layout) error {
+	if err := t.makePoints(l); err != nil {
+		return err
+	}
+	data := "lowerdir=" + filepath.Join(t.base, "points") + ":" + filepath.Join(t.base, "image")
+	return mnt.NewAt("overlay", "overlay", filepath.Join(t.base, "root"), t.imageAttr(), data)
+}
+
+// makePoints makes the layer itself, in base/points.
+func (t *tree) makePoints(l *bind.Layout) error {
 	dir := filepath.Join(t.base, "points")
 	for _, pt := range l.Parents {
 		if pt.Path == "/" {
@@ -148,8 +161,7 @@ func (t *tree) overlayPoints(l *bind.Layout) error {
 			return err
 		}
 	}
-	data := "lowerdir=" + dir + ":" + filepath.Join(t.base, "image")
-	return mnt.NewAt("overlay", "overlay", filepath.Join(t.base, "root"), t.imageAttr(), data)
+	return nil
 }
 
 // makePoint makes an empty directory or file at path.

@@ -35,6 +35,7 @@ func (p *Plan) WriteText(w io.Writer) error {
 	for i, im := range p.Images {
 		row("image", im.Path, "ro", fmt.Sprintf("number %d, %s", i+1, im.Detail))
 	}
+	p.layerRows(row)
 	for _, pt := range p.Layout.Points {
 		kind := "directory"
 		if pt.Kind == bind.File {
@@ -66,6 +67,30 @@ func (p *Plan) WriteText(w io.Writer) error {
 	return nil
 }
 
+// layerRows prints what lies over the root, from below to the top.
+func (p *Plan) layerRows(row func(what, how, attr, why string)) {
+	for i := range p.Layers {
+		l := p.Layers[len(p.Layers)-1-i]
+		detail := l.Why
+		if l.Image > 0 {
+			detail += fmt.Sprintf(", image %d", l.Image)
+		}
+		row("overlay", l.Path, "ro", detail)
+	}
+	switch u := p.Upper; u.Kind {
+	case UpperTmpfs:
+		size := "half of the memory"
+		if u.Size > 0 {
+			size = fmt.Sprintf("%d MiB", u.Size>>20)
+		}
+		row("overlay", "tmpfs", "rw "+size, u.Why+", gone with the last process")
+	case UpperScratch:
+		row("overlay", u.Path+"/"+scratchPrefix()+"…", "rw", u.Why+", gone with the last process")
+	case UpperDir:
+		row("overlay", u.Path+"/upper", "rw", u.Why)
+	}
+}
+
 func opRow(op bind.Op) (what, how, attr, why string) {
 	how = op.Target
 	if op.Source != "" && op.Source != op.Target {
@@ -85,7 +110,10 @@ func opRow(op bind.Op) (what, how, attr, why string) {
 }
 
 func (p *Plan) pointsBy() string {
-	if p.Underlay {
+	switch {
+	case p.Upper.Kind != "":
+		return "missing in the image, made in the writable layer"
+	case p.Underlay:
 		return "missing in the image, made by underlay"
 	}
 	return "missing in the image, made by overlay"

@@ -36,16 +36,6 @@ func write(t testing.TB, o *WriterOptions, contents func(w *Writer) *Node) []byt
 	return m.b[:size]
 }
 
-// contents writes one file.
-func contents(t testing.TB, w *Writer, b []byte) Data {
-	t.Helper()
-	d, err := w.File(bytes.NewReader(b), int64(len(b)))
-	if err != nil {
-		t.Fatalf("File of %d bytes: %v", len(b), err)
-	}
-	return d
-}
-
 // noise returns n bytes that do not compress.
 func noise(seed uint64, n int) []byte {
 	b := make([]byte, n)

@@ -7,6 +7,9 @@ type actionFlags struct {
 	noHome, contain, containAll     bool
 	underlay, noShare               bool
 
+	overlays                      []string
+	writableTmpfs, scratchOverlay string
+
 	env, envFiles, noEnv []string
 	cleanEnv, noEval     bool
 	app                  string
@@ -27,6 +30,7 @@ type actionFlags struct {
 func (a *actionFlags) table(withShell bool) []flag {
 	var t []flag
 	t = append(t, a.mountFlags()...)
+	t = append(t, a.layerFlags()...)
 	t = append(t, a.environmentFlags()...)
 	if withShell {
 		t = append(t, flag{name: "shell", short: 's', arg: "PATH", str: &a.shell, help: "the shell to start"})
@@ -58,8 +62,17 @@ func (a *actionFlags) mountFlags() []flag {
 		{name: "contain", short: 'c', on: &a.contain, help: "minimal /dev; empty home, /tmp and /var/tmp"},
 		{name: "workdir", short: 'W', arg: "DIR", str: &a.workdir, help: "keep those directories below DIR, not in memory"},
 		{name: "scratch", short: 'S', arg: "DIR", list: &a.scratch, keys: []string{"SCRATCH", "SCRATCHDIR"}, help: "an empty writable directory at DIR"},
-		{name: "underlay", on: &a.underlay, help: "never overlayfs for mount points that the image lacks"},
-		{name: "no-share", on: &a.noShare, help: "an image server of its own, not one for the whole job"},
+		{name: "underlay", on: &a.underlay, hidden: true, help: "never overlayfs for mount points that the image lacks"},
+		{name: "no-share", on: &a.noShare, hidden: true, help: "an image server of its own, not one for the whole job"},
+	}
+}
+
+func (a *actionFlags) layerFlags() []flag {
+	return []flag{
+		{name: "overlay", short: 'o', arg: "PATH[:ro]", list: &a.overlays, comma: true, keys: []string{"OVERLAY", "OVERLAYIMAGE"},
+			help: "lay a directory, or an image file, over the image; the last one lies on top"},
+		{name: "writable-tmpfs", arg: "SIZE", str: &a.writableTmpfs, bare: "true", help: "what is written goes to memory, half of the job's or SIZE; then it is gone"},
+		{name: "scratch-overlay", arg: "DIR", str: &a.scratchOverlay, bare: "true", help: "what is written goes to a new directory in DIR, or $TMPDIR; then it is gone"},
 	}
 }
 
@@ -77,13 +90,13 @@ func (a *actionFlags) environmentFlags() []flag {
 func (a *actionFlags) isolationFlags() []flag {
 	return []flag{
 		{name: "containall", short: 'C', on: &a.containAll, group: "Isolation", help: "--contain --pid --ipc --cleanenv"},
-		{name: "compat", on: &a.compat, help: "--containall --no-init --no-umask --no-eval, as OCI runtimes"},
+		{name: "compat", on: &a.compat, help: "--containall --writable-tmpfs --no-init --no-umask --no-eval"},
 		{name: "pid", short: 'p', on: &a.pid, keys: []string{"PID", "UNSHARE_PID"}, help: "own process ids, with an init (not with --no-init)"},
 		{name: "no-pid", on: &a.noPID, help: "the host's process ids, even with --containall"},
 		{name: "no-init", on: &a.noInit, keys: []string{"NO_INIT", "NOSHIMINIT"}, hidden: true},
 		{name: "ipc", short: 'i', on: &a.ipc, keys: []string{"IPC", "UNSHARE_IPC"}, help: "own System V IPC and POSIX message queues"},
-		{name: "uts", on: &a.uts, keys: []string{"UTS", "UNSHARE_UTS"}, help: "own host name"},
-		{name: "hostname", arg: "NAME", str: &a.hostname, help: "and set it"},
+		{name: "uts", on: &a.uts, keys: []string{"UTS", "UNSHARE_UTS"}, hidden: true},
+		{name: "hostname", arg: "NAME", str: &a.hostname, help: "own host name, this one (--uts: the host's to begin with)"},
 		{name: "net", short: 'n', on: &a.net, keys: []string{"NET", "UNSHARE_NET"}, help: "own network: loopback only"},
 		{name: "network", arg: "none", str: &a.network, hidden: true},
 	}

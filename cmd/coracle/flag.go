@@ -31,6 +31,8 @@ type flag struct {
 	list  *[]string
 	comma bool // list: values are separated by commas as well
 
+	bare string // str: the value where none is given; one follows "=" only. "" a value has to be given
+
 	set bool // given on the command line
 }
 
@@ -125,6 +127,9 @@ func parse(flags []flag, args []string, payload bool) ([]string, error) {
 		pf := fs.VarPF(f, f.name, short, "")
 		if f.isSwitch() {
 			pf.NoOptDefVal = "true"
+		}
+		if f.bare != "" {
+			pf.NoOptDefVal = f.bare
 		}
 	}
 	err := fs.Parse(args)
@@ -261,7 +266,10 @@ func (f *flag) label() string {
 	if f.short != 0 {
 		s = fmt.Sprintf("-%c, %s", f.short, s)
 	}
-	if f.arg != "" {
+	switch {
+	case f.bare != "":
+		s += "[=" + f.arg + "]"
+	case f.arg != "":
 		s += " " + f.arg
 	}
 	return s

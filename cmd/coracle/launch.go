@@ -98,6 +98,11 @@ func (c *cli) plan(req *runtime.Request) (*runtime.Plan, error) {
 		data = append(data, rootOf(d))
 	}
 	root := rootOf(img)
+	layers, err := openLayers(req, &facts, &root)
+	defer layers.close()
+	if err != nil {
+		return nil, err
+	}
 	return runtime.New(req, &facts, &root, data)
 }
 

@@ -35,6 +35,9 @@ func (a *actionFlags) request(s situation, args []string) (r runtime.Request, wa
 		Fakeroot: a.fakeroot, IgnoreSubUID: a.ignoreSubUID,
 		DryRun: a.dryRun, Quiet: s.global.silent, Verbose: s.global.level(),
 	}
+	if err := a.layers(&r, s); err != nil {
+		return r, nil, err
+	}
 	a.spread(&r)
 	switch s.action {
 	case runtime.Exec: // the shell's exec, which Apptainer runs here, drops it
@@ -64,6 +67,9 @@ func (a *actionFlags) request(s situation, args []string) (r runtime.Request, wa
 func (a *actionFlags) spread(r *runtime.Request) {
 	if a.compat {
 		r.NoInit, r.NoUmask, r.NoEval = true, true, true
+		if !r.WritableTmpfs && r.ScratchOverlay == "" {
+			r.WritableTmpfs, r.TmpfsImplied = true, true
+		}
 	}
 	if a.containAll || a.compat {
 		r.Contain, r.PID, r.IPC, r.CleanEnv = true, true, true, true

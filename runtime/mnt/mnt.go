@@ -105,6 +105,9 @@ func openAt(dir int, path string, rec bool) (Source, error) {
 	return Source{fd: fd, rec: rec}, err
 }
 
+// NoSource is a source that was never opened.
+var NoSource = Source{fd: -1}
+
 // Close lets go of the source, bound or not. A source that was never opened is none.
 func (s Source) Close() {
 	if s.fd >= 0 {

@@ -41,7 +41,7 @@ func Read(root string, c Caller, program string) Host {
 		Facts:       f,
 		UserSource:  source,
 		MaxUserNS:   readLine(root + "/proc/sys/user/max_user_namespaces"),
-		Chrooted:    chrooted(root),
+		Chrooted:    Chrooted(root),
 		LSM:         lsm(root),
 		Program:     program,
 		MemoryLimit: unix.RLIM_INFINITY,
@@ -70,9 +70,9 @@ func hasOpenTree() bool {
 	return !errors.Is(err, unix.ENOSYS)
 }
 
-// chrooted reports whether the root directory is not a mount point, which is how a
+// Chrooted reports whether the root directory is not a mount point, which is how a
 // process in a chroot sees itself.
-func chrooted(root string) bool {
+func Chrooted(root string) bool {
 	b, err := readFile(root + "/proc/self/mountinfo")
 	if err != nil || len(b) == 0 {
 		return false

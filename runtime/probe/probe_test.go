@@ -158,7 +158,7 @@ func TestRead(t *testing.T) {
 			t.Errorf("own cgroup: controllers %v", c)
 		}
 	}
-	if !chrooted(tree(t, map[string]string{"proc/self/mountinfo": "22 1 0:20 / /proc rw - proc proc rw\n"})) {
+	if !Chrooted(tree(t, map[string]string{"proc/self/mountinfo": "22 1 0:20 / /proc rw - proc proc rw\n"})) {
 		t.Error("no mount at the root directory: want chrooted")
 	}
 }

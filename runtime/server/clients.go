@@ -1,6 +1,7 @@
 package server
 
 import (
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,6 +16,10 @@ type clients struct {
 	welcome  func(sock int) error // sends the reply
 	pidfds   []int                // of the clients that are alive
 	pending  []pending
+	helds    []*held        // what is looked after, and the connections over which more may come
+	late     []*held        // what is let go when the images are unused
+	inotify  int            // tells when overlays are gone; -1 none yet
+	removals sync.WaitGroup // of what is let go
 }
 
 // A pending connection has not said anything yet.
@@ -26,10 +31,11 @@ type pending struct {
 // greetingTime is how long a connection may stay silent.
 const greetingTime = 5 * time.Second
 
-// wait returns when the last client has ended. From then on nobody can connect.
+// wait returns when the last client has ended and nothing waits for the end of an overlay. From then on nobody can connect.
 func (c *clients) wait() {
-	for len(c.pidfds) > 0 || len(c.pending) > 0 {
+	for len(c.pidfds) > 0 || len(c.pending) > 0 || len(c.helds) > 0 {
 		c.step()
+		c.settle()
 	}
 	if c.listener >= 0 {
 		unix.Close(c.listener)
@@ -38,8 +44,9 @@ func (c *clients) wait() {
 
 // step waits for something to happen and deals with it.
 func (c *clients) step() {
-	set := make([]unix.PollFd, 0, 1+len(c.pidfds)+len(c.pending))
+	set := make([]unix.PollFd, 0, 2+len(c.pidfds)+len(c.pending)+len(c.helds))
 	set = append(set, unix.PollFd{Fd: int32(c.listener), Events: unix.POLLIN}) // -1 is passed over
+	set = append(set, unix.PollFd{Fd: int32(c.inotify), Events: unix.POLLIN})
 	for _, fd := range c.pidfds {
 		set = append(set, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
 	}
@@ -48,14 +55,32 @@ func (c *clients) step() {
 		set = append(set, unix.PollFd{Fd: int32(p.sock), Events: unix.POLLIN})
 		timeout = int(greetingTime.Milliseconds())
 	}
+	for _, h := range c.helds {
+		set = append(set, unix.PollFd{Fd: int32(h.sock), Events: unix.POLLIN})
+	}
 	if n, err := unix.Poll(set, timeout); err != nil || n == 0 && timeout < 0 {
 		return
 	}
-	alive, asked := set[1:1+len(c.pidfds)], set[1+len(c.pidfds):]
+	if set[1].Revents != 0 {
+		c.unmounted()
+	}
+	alive, rest := set[2:2+len(c.pidfds)], set[2+len(c.pidfds):]
+	asked, told := rest[:len(c.pending)], rest[len(c.pending):]
+	c.heed(told)
 	c.hear(asked)
 	c.bury(alive)
 	if set[0].Revents != 0 {
 		c.accept()
+	}
+}
+
+// heed reads what the clients say after they have got their images.
+func (c *clients) heed(polled []unix.PollFd) {
+	for i := range polled {
+		if h := c.helds[i]; polled[i].Revents != 0 && !c.listen(h) {
+			unix.Close(h.sock)
+			h.sock = -1
+		}
 	}
 }
 
@@ -94,8 +119,10 @@ func (c *clients) hear(polled []unix.PollFd) {
 		case i < len(polled) && polled[i].Revents != 0:
 			if pidfd := c.greeting(p.sock); pidfd >= 0 {
 				c.pidfds = append(c.pidfds, pidfd)
+				c.helds = append(c.helds, &held{sock: p.sock})
+			} else {
+				unix.Close(p.sock)
 			}
-			unix.Close(p.sock)
 		case time.Now().After(p.until):
 			unix.Close(p.sock)
 		default:

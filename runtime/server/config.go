@@ -84,7 +84,11 @@ func spawn(c *Config, h userns.Header, pidfd, listener int) (int, error) {
 		}
 	}
 	if err == nil {
-		err = stage.Start(fd, "image server", c.Images[0].Path)
+		title := "writable layer"
+		if len(c.Images) > 0 {
+			title = c.Images[0].Path
+		}
+		err = stage.Start(fd, "image server", title)
 	}
 	if err != nil {
 		unix.Close(client)
@@ -105,7 +109,7 @@ func keep(fd int) error {
 // Receive waits for the images of a server's client: detached mounts in the order of the config.
 func Receive(sock, count int) ([]int, error) {
 	buf := make([]byte, userns.ReplyLen)
-	oob := make([]byte, unix.CmsgSpace(4*count))
+	oob := make([]byte, unix.CmsgSpace(4*max(count, 1)))
 	for {
 		n, oobn, flags, _, err := unix.Recvmsg(sock, buf, oob, unix.MSG_CMSG_CLOEXEC)
 		switch {
@@ -121,6 +125,9 @@ func Receive(sock, count int) ([]int, error) {
 		}
 		if err := userns.DecodeReply(buf); err != nil {
 			return nil, err
+		}
+		if count == 0 {
+			return nil, nil
 		}
 		messages, err := unix.ParseSocketControlMessage(oob[:oobn])
 		if err != nil || len(messages) != 1 || flags&unix.MSG_CTRUNC != 0 {

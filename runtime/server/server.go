@@ -66,10 +66,9 @@ func Main(o userns.Outcome) int {
 	}
 	// The first client has the namespace from the constructor already.
 	if err := handOut(userns.ServerSock, images); err != nil {
-		log.print("hand out " + c.Images[0].Path + ": " + err.Error())
+		log.print("hand out the images: " + err.Error())
 	}
-	unix.Close(userns.ServerSock)
-	all := clients{listener: -1, key: c.Key, uid: os.Getuid(), welcome: func(sock int) error {
+	all := clients{listener: -1, inotify: -1, helds: []*held{{sock: userns.ServerSock}}, key: c.Key, uid: os.Getuid(), welcome: func(sock int) error {
 		return errors.Join(sendNamespace(sock, ns, o), handOut(sock, images))
 	}}
 	if c.Key != "" {
@@ -83,6 +82,7 @@ func Main(o userns.Outcome) int {
 		mnt.Detach(s.mount)
 	}
 	serving.Wait()
+	all.finish()
 	return 0
 }
 
@@ -224,5 +224,9 @@ func answer(sock int, failure error, fds []int) error {
 		errors.As(failure, &errno)
 		return unix.Sendmsg(sock, userns.EncodeReply(errno, failure.Error()), nil, nil, unix.MSG_NOSIGNAL)
 	}
-	return unix.Sendmsg(sock, userns.EncodeReply(0, ""), unix.UnixRights(fds...), nil, unix.MSG_NOSIGNAL)
+	var rights []byte
+	if len(fds) > 0 {
+		rights = unix.UnixRights(fds...)
+	}
+	return unix.Sendmsg(sock, userns.EncodeReply(0, ""), rights, nil, unix.MSG_NOSIGNAL)
 }
