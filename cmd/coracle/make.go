@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"syscall"
 	"time"
@@ -36,6 +37,7 @@ func (c *cli) getenv(key string) string { return getenv(c.env, key) }
 
 // newMaker resolves flags and environment.
 func (c *cli) newMaker(s *sourceFlags, w *writerFlags) (*maker, error) {
+	debug.SetGCPercent(50) // memory counts against the job's limit, and little of it is garbage
 	m := &maker{c: c, started: time.Now()}
 	var err error
 	if m.oci, err = s.ociOptions(c); err != nil {
