@@ -14,7 +14,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"coracle/e2e/user"
@@ -55,7 +54,7 @@ func runAsUser() (status int, err error) {
 	if err := user.OpenFuse(); err != nil {
 		return 0, err
 	}
-	unlock, err := lock()
+	unlock, err := account.Lock()
 	if err != nil {
 		return 0, err
 	}
@@ -89,19 +88,6 @@ func ownFlags() (flags []string) {
 		}
 	}
 	return flags
-}
-
-// lock waits until no other run of these tests is under way on the machine: they look
-// at all processes of their user.
-func lock() (unlock func(), err error) {
-	f, err := os.OpenFile(filepath.Join(os.TempDir(), fmt.Sprintf("coracle-e2e-%d.lock", os.Getuid())), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
-		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
-	}
-	return func() { os.Remove(f.Name()); f.Close() }, nil
 }
 
 // runHere runs the tests in this process and then looks for what they

@@ -44,6 +44,11 @@ func run(stage, command []string) (status int, err error) {
 	if err := user.OpenFuse(); err != nil {
 		return 0, err
 	}
+	unlock, err := account.Lock()
+	if err != nil {
+		return 0, err
+	}
+	defer unlock()
 	dir, err := account.Stage(stage...)
 	if err != nil {
 		return 0, err

@@ -17,11 +17,17 @@ import (
 	"syscall"
 )
 
-// The account and the supplementary group that root makes for the tests.
-const (
-	Name  = "corauser"
-	Group = "coragroup"
-)
+// Group is the supplementary group of the account that root makes.
+const Group = "coragroup"
+
+// name is that account's. The tests of two checkouts on one machine get into each other's
+// way unless CORACLE_TEST_USER tells them apart: they look at all processes of their user.
+func name() string {
+	if n := os.Getenv("CORACLE_TEST_USER"); n != "" {
+		return n
+	}
+	return "corauser"
+}
 
 // An Account is an ordinary user.
 type Account struct {
@@ -32,7 +38,7 @@ type Account struct {
 }
 
 // Ordinary returns the account to run as: the caller's own, or, for root, the
-// account [Name], made when it is missing.
+// account made for that, when it is missing.
 func Ordinary() (Account, error) {
 	if os.Getuid() != 0 {
 		return current()
@@ -40,7 +46,7 @@ func Ordinary() (Account, error) {
 	if err := ensure(); err != nil {
 		return Account{}, err
 	}
-	u, err := osuser.Lookup(Name)
+	u, err := osuser.Lookup(name())
 	if err != nil {
 		return Account{}, err
 	}
@@ -48,7 +54,7 @@ func Ordinary() (Account, error) {
 	if err != nil {
 		return Account{}, err
 	}
-	a := Account{Name: Name, Home: u.HomeDir}
+	a := Account{Name: name(), Home: u.HomeDir}
 	ids := make([]int, 3)
 	for i, s := range []string{u.Uid, u.Gid, g.Gid} {
 		if ids[i], err = strconv.Atoi(s); err != nil {
@@ -84,8 +90,8 @@ func ensure() error {
 			return err
 		}
 	}
-	if _, err := osuser.Lookup(Name); err != nil {
-		if err := run("useradd", "--create-home", "--shell", "/bin/bash", "--comment", "coracle tests", Name); err != nil {
+	if _, err := osuser.Lookup(name()); err != nil {
+		if err := run("useradd", "--create-home", "--shell", "/bin/bash", "--comment", "coracle tests", name()); err != nil {
 			return err
 		}
 	}
@@ -94,13 +100,13 @@ func ensure() error {
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
-		if strings.Contains("\n"+string(data), "\n"+Name+":") {
+		if strings.Contains("\n"+string(data), "\n"+name()+":") {
 			continue
 		}
 		if err := os.WriteFile(file, data, 0o644); err != nil { // usermod wants the file to be there
 			return err
 		}
-		if err := run("usermod", flag, "2000000-2065535", Name); err != nil {
+		if err := run("usermod", flag, "2000000-2065535", name()); err != nil {
 			return err
 		}
 	}
@@ -179,4 +185,17 @@ func (a Account) Stage(paths ...string) (dir string, err error) {
 		return "", err
 	}
 	return dir, os.Chown(dir, a.UID, a.GID)
+}
+
+// Lock waits until nothing else on the machine runs as the account.
+func (a Account) Lock() (unlock func(), err error) {
+	f, err := os.OpenFile(filepath.Join("/tmp", fmt.Sprintf("coracle-e2e-%d.lock", a.UID)), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+	}
+	return func() { f.Close() }, nil
 }
