@@ -48,5 +48,7 @@ type Point struct {
 type Layout struct {
 	Points   []Point // sorted by path; parents stand before children, parents that the image has are left out
 	Ops      []Op
+	Parents  []Point  // directories of the image that Points stand in, "/" included, with the image's permission bits; sorted
+	Make     []Point  // what to make on the host before the first operation (host paths, parents first); what is there already is fine
 	Warnings []string // whole sentences without a final period
 }

@@ -5,7 +5,10 @@
 // Launch and Enter carry a plan out.
 package runtime
 
-import "coracle/bind"
+import (
+	"coracle/bind"
+	"coracle/userns"
+)
 
 // An Action is one of the ways to start something in a container.
 type Action string
@@ -31,13 +34,22 @@ type Request struct {
 	Binds    []bind.Spec // --bind, --mount and their environment keys, in order
 	Home     bind.Spec   // --home; zero: the user's own
 	NoHome   bool
-	NoMount  []string // names and absolute paths of --no-mount
-	Workdir  string   // absolute; "" none
-	Scratch  []string // targets of --scratch
-	Pwd      string   // --cwd, --pwd: the directory to start in
-	Contain  bool     // minimal /dev, empty home and temporary directories
-	Underlay bool     // never overlayfs for missing mount points
-	Compat   bool     // already spread over the other fields; kept for the record
+	NoMount  []string  // names and absolute paths of --no-mount
+	Workdir  string    // absolute; "" none
+	Scratch  []string  // targets of --scratch
+	Pwd      string    // --cwd, --pwd: the directory to start in
+	Contain  bool      // minimal /dev, empty home and temporary directories
+	NoShare  bool      // an image server of its own
+	Underlay bool      // never overlayfs for missing mount points
+	Overlays []Overlay // --overlay, in order: the last one lies on top
+
+	WritableTmpfs  bool
+	TmpfsSize      int64  // bytes of --writable-tmpfs=SIZE; 0: half of the memory that the job may use
+	TmpfsPercent   int    // the same as a share of that memory; 0: not given so
+	TmpfsImplied   bool   // nobody asked for it by name: where it cannot be, the container is read-only
+	ScratchOverlay string // directory in which a writable layer is made for as long as the container runs; "" none
+
+	Compat bool // already spread over the other fields; kept for the record
 
 	PID      bool // own pid namespace
 	NoInit   bool // the payload itself is PID 1
@@ -54,6 +66,9 @@ type Request struct {
 	App      string
 	ShellBin string // shell only: --shell
 	NoUmask  bool
+
+	Fakeroot     bool // root inside
+	IgnoreSubUID bool // Fakeroot: as if the user had no subordinate ids
 
 	DryRun  bool
 	Quiet   bool // no warnings
@@ -95,11 +110,25 @@ type Facts struct {
 	GroupName string         // of GID; "" unknown
 	GroupTags map[int]string // names of Groups, as far as known
 
-	Host    bind.Tree `json:"-"` // the host's tree
-	Arch    string    // GOARCH name of this machine
-	Release string    // kernel release, uname -r
-	Fuse    error     `json:"-"` // nil: /dev/fuse can be opened; else why not
-	UserNS  error     `json:"-"` // nil: user namespaces look permitted; else which switch forbids them
-	Overlay bool      // overlayfs can be expected in user namespaces
-	Umask   int
+	Host     bind.Tree `json:"-"` // the host's tree
+	Arch     string    // GOARCH name of this machine
+	Release  string    // kernel release, uname -r
+	Fuse     error     `json:"-"` // nil: /dev/fuse can be opened; else why not
+	UserNS   error     `json:"-"` // nil: user namespaces look permitted; else which switch forbids them
+	Overlay  bool      // overlayfs can be expected in user namespaces
+	Umask    int
+	Scope    string         // what launches must have in common to share an image server; "": nothing to be sure of
+	Memory   int64          // bytes of memory that the job may use, where the request depends on it; 0 unknown
+	Scratch  Place          // where Request.ScratchOverlay is
+	Overlays []OverlayFacts // what Request.Overlays are, in the same order
+	SubIDs   SubIDs         // for Request.Fakeroot; zero unless that is asked for
+	TTY      string         // the terminal of standard input, output or error, as the host names it: /dev/pts/3; "" none
+}
+
+// SubIDs are the caller's subordinate ids and what it takes to map them.
+type SubIDs struct {
+	UIDs, GIDs           []userns.SubRange
+	Free                 int    // the first id that nobody has been given
+	NewUIDMap, NewGIDMap string // paths of the helpers that may write id maps; "" none
+	NoNewPrivs           bool   // no_new_privs is set: the helpers have no rights
 }

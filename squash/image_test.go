@@ -29,7 +29,7 @@ func TestImages(t *testing.T) {
 		"-comp gzip -noI -noId -noD -noF -noX",
 		"-comp gzip -no-duplicates -no-sparse",
 		"-comp xz -b 256K",
-		"-comp xz -b 32K -Xdict-size 50% -Xbcj x86,arm,armthumb,powerpc,sparc,ia64",
+		"-comp xz -b 32K -Xdict-size 50% -Xbcj x86,arm",
 		"-comp lzma -b 64K",
 		"-comp lzo",
 		"-comp lzo -b 4K -Xalgorithm lzo1x_1",

@@ -3,6 +3,8 @@
 #include "enter.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,12 +15,18 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-struct coracle_outcome coracle_outcome = {.fd = -1};
+struct coracle_outcome coracle_outcome = {.fd = -1, .sock = -1};
 
-static const char stage_name[] = "coracle: stage";
+static const char stage_prefix[] = "coracle: ";
 
-// Less address space than this and the Go runtime aborts with a page of text.
-enum { NEEDED_AS = 1 << 30 };
+// Less address space than this and the Go runtime aborts with a page of text: it reserves some 700 MiB.
+enum { NEEDED_AS = 800 << 20 };
+
+// Where there is more, it reserves 512 MiB on top that it can do without, and aborts if little is left
+// then. While it starts, it is shown this much; see LiftAddressSpace in userns.go.
+enum { SHOWN_AS = 1 << 30, PLENTY_AS = 2u << 30 };
+
+enum { THREAD_STACK = 256 * 1024 };
 
 int coracle_fail(const char *step, int err) {
 	coracle_outcome.status = err ? err : EINVAL;
@@ -26,34 +34,12 @@ int coracle_fail(const char *step, int err) {
 	return -1;
 }
 
-static int write_file(const char *path, const char *text) {
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -1;
-	ssize_t n = write(fd, text, strlen(text));
-	int err = errno;
-	close(fd);
-	errno = err;
-	return n == (ssize_t)strlen(text) ? 0 : -1;
-}
-
-int coracle_write_maps(const struct coracle_header *h) {
-	// Absent before Linux 3.19, which needs no denial either.
-	if (!(h->flags & FLAG_KEEP_SETGROUPS) && write_file("/proc/self/setgroups", "deny") < 0 && errno != ENOENT)
-		return coracle_fail("write /proc/self/setgroups", errno);
-	if (write_file("/proc/self/uid_map", h->uid_map) < 0)
-		return coracle_fail("write /proc/self/uid_map", errno);
-	if (write_file("/proc/self/gid_map", h->gid_map) < 0)
-		return coracle_fail("write /proc/self/gid_map", errno);
-	return 0;
-}
-
-// receive waits for the image server's answer. The user namespace is returned, the images are in the outcome.
+// receive waits for the image server's user namespace and returns its descriptor.
 static int receive(int sock) {
 	struct coracle_reply reply;
 	union {
 		struct cmsghdr align;
-		char buf[CMSG_SPACE(sizeof(int) * (CORACLE_MAX_IMAGES + 1))];
+		char buf[CMSG_SPACE(sizeof(int))];
 	} control;
 	struct iovec iov = {.iov_base = &reply, .iov_len = sizeof reply};
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf, .msg_controllen = sizeof control.buf};
@@ -65,41 +51,57 @@ static int receive(int sock) {
 		return coracle_fail("wait for the image server", errno);
 	if (n != sizeof reply)
 		return coracle_fail("wait for the image server: it is gone", n == 0 ? ECONNRESET : EPROTO);
-	if (reply.status != 0) {
-		reply.text[sizeof reply.text - 1] = 0;
+	reply.text[sizeof reply.text - 1] = 0;
+	if (reply.status != 0)
 		return coracle_fail(reply.text, (int)reply.status);
-	}
+	if (reply.degraded)
+		coracle_degrade(reply.text);
 	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-	if (c == NULL || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-		return coracle_fail("wait for the image server: no descriptors came", EPROTO);
-	int count = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-	if (count < 1 || (uint32_t)count != reply.images + 1 || (msg.msg_flags & MSG_CTRUNC))
-		return coracle_fail("wait for the image server: descriptors are missing", EPROTO);
-	int fds[CORACLE_MAX_IMAGES + 1];
-	memcpy(fds, CMSG_DATA(c), sizeof(int) * (size_t)count);
-	for (int i = 1; i < count; i++)
-		coracle_outcome.image[i - 1] = fds[i];
-	coracle_outcome.images = count - 1;
-	return fds[0];
+	if (c == NULL || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(sizeof(int)))
+		return coracle_fail("wait for the image server: no user namespace came", EPROTO);
+	int ns;
+	memcpy(&ns, CMSG_DATA(c), sizeof ns);
+	return ns;
 }
 
-static int enter_user(const struct coracle_header *h) {
+// coracle_send_namespace lets the first client go on while the server's Go runtime starts.
+int coracle_send_namespace(int sock) {
+	int ns = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
+	if (ns < 0)
+		return coracle_fail("open /proc/self/ns/user", errno);
+	struct coracle_reply reply;
+	memset(&reply, 0, sizeof reply);
+	reply.degraded = (uint32_t)coracle_outcome.degraded;
+	memcpy(reply.text, coracle_outcome.step, sizeof reply.text);
+	union {
+		struct cmsghdr align;
+		char buf[CMSG_SPACE(sizeof(int))];
+	} control;
+	memset(&control, 0, sizeof control);
+	struct iovec iov = {.iov_base = &reply, .iov_len = sizeof reply};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf, .msg_controllen = sizeof control.buf};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &ns, sizeof ns);
+	sendmsg(sock, &msg, MSG_NOSIGNAL); // a client that is gone is found out by its pidfd
+	close(ns);
+	return 0;
+}
+
+static int enter_user(struct coracle_header *h) {
 	if (h->sock >= 0) {
 		int ns = receive(h->sock);
-		close(h->sock);
+		fcntl(h->sock, F_SETFD, FD_CLOEXEC);
+		coracle_outcome.sock = h->sock;
 		if (ns < 0)
 			return -1;
 		if (!(h->flags & FLAG_NEW_USER) && setns(ns, CLONE_NEWUSER) < 0)
 			return coracle_fail("join the image server's user namespace", errno);
 		close(ns);
 	}
-	if (h->flags & FLAG_NEW_USER) {
-		if (unshare(CLONE_NEWUSER) < 0)
-			return coracle_fail("create a user namespace", errno);
-		if (coracle_write_maps(h) < 0)
-			return -1;
-	}
-	return 0;
+	return h->flags & FLAG_NEW_USER ? coracle_new_user(h) : 0;
 }
 
 static int lock_privileges(void) {
@@ -124,10 +126,25 @@ static void enter(struct coracle_header *h) {
 		lock_privileges();
 }
 
+// Every thread would reserve a stack as large as RLIMIT_STACK and an allocator's arena of 64 MiB.
+static void spare_address_space(void) {
+	pthread_attr_t attr;
+	mallopt(M_ARENA_MAX, 1);
+	if (pthread_attr_init(&attr) == 0 && pthread_attr_setstacksize(&attr, THREAD_STACK) == 0)
+		pthread_setattr_default_np(&attr);
+}
+
 static int enough_address_space(void) {
 	struct rlimit rl;
-	if (getrlimit(RLIMIT_AS, &rl) != 0 || rl.rlim_cur == RLIM_INFINITY || rl.rlim_cur >= NEEDED_AS)
+	if (getrlimit(RLIMIT_AS, &rl) != 0 || rl.rlim_cur == RLIM_INFINITY || rl.rlim_cur >= PLENTY_AS)
 		return 1;
+	if (rl.rlim_cur >= NEEDED_AS) {
+		if (rl.rlim_cur > SHOWN_AS) {
+			rl.rlim_cur = SHOWN_AS;
+			setrlimit(RLIMIT_AS, &rl);
+		}
+		return 1;
+	}
 	dprintf(2,
 	        "coracle: error: the hard limit of the address space is %llu MiB, too little to start\n"
 	        "coracle: hint: raise it to %d MiB or more (ulimit -v, or the batch system's h_vmem)\n",
@@ -139,15 +156,17 @@ __attribute__((constructor)) static void coracle_constructor(int argc, char **ar
 	(void)envp;
 	coracle_record();
 	coracle_raise_limits();
+	spare_address_space();
 	if (!enough_address_space())
 		_exit(255);
-	if (argc < 2 || strcmp(argv[0], stage_name) != 0)
+	if (argc < 2 || strncmp(argv[0], stage_prefix, sizeof stage_prefix - 1) != 0)
 		return;
 	struct coracle_header h;
 	int fd = atoi(argv[1]);
 	if (pread(fd, &h, sizeof h, 0) != sizeof h || memcmp(h.magic, CORACLE_MAGIC, sizeof h.magic) != 0)
 		return;
 	h.uid_map[CORACLE_MAP_LEN - 1] = h.gid_map[CORACLE_MAP_LEN - 1] = 0;
+	h.new_uid_map[CORACLE_PATH_LEN - 1] = h.new_gid_map[CORACLE_PATH_LEN - 1] = 0;
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
 	prctl(PR_SET_NAME, "coracle", 0, 0, 0);
 	coracle_outcome.fd = fd;

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 // Where the descriptors stand that a server keeps.
-enum { FD_PLAN = 3, FD_SOCK = 4, FD_PIDFD = 5, FD_FIRST_FREE = 6, FD_HIGH = 64 };
+enum { FD_PLAN = 3, FD_SOCK = 4, FD_PIDFD = 5, FD_LISTENER = 6, FD_FIRST_FREE = 7, FD_HIGH = 16 };
 
 static void close_above(void) {
 #ifdef SYS_close_range
@@ -40,6 +40,7 @@ static int arrange_descriptors(const struct coracle_header *h, int fd) {
 	int plan = fcntl(fd, F_DUPFD, FD_HIGH);
 	int sock = fcntl(h->sock, F_DUPFD, FD_HIGH);
 	int pidfd = h->pidfd < 0 ? -1 : fcntl(h->pidfd, F_DUPFD, FD_HIGH);
+	int listener = h->listener < 0 ? -1 : fcntl(h->listener, F_DUPFD, FD_HIGH);
 	int null = open("/dev/null", O_RDWR);
 	if (plan < 0 || sock < 0 || null < 0)
 		return coracle_fail("arrange descriptors", errno);
@@ -49,6 +50,7 @@ static int arrange_descriptors(const struct coracle_header *h, int fd) {
 	place(plan, FD_PLAN);
 	place(sock, FD_SOCK);
 	place(pidfd, FD_PIDFD);
+	place(listener, FD_LISTENER);
 	close_above();
 	coracle_outcome.fd = FD_PLAN;
 	return 0;
@@ -66,7 +68,7 @@ static void leave_the_rank(void) {
 #endif
 	for (int resource = 0; resource < RLIM_NLIMITS; resource++) {
 		struct rlimit rl;
-		if (resource == RLIMIT_CORE || getrlimit((__rlimit_resource_t)resource, &rl) != 0)
+		if (resource == RLIMIT_CORE || resource == RLIMIT_AS || getrlimit((__rlimit_resource_t)resource, &rl) != 0)
 			continue;
 		rl.rlim_cur = rl.rlim_max;
 		setrlimit((__rlimit_resource_t)resource, &rl);
@@ -88,11 +90,7 @@ void coracle_become_server(struct coracle_header *h, int fd) {
 	leave_the_rank();
 	if (arrange_descriptors(h, fd) < 0)
 		return;
-	if (unshare(CLONE_NEWUSER) < 0) {
-		coracle_fail("create a user namespace", errno);
-		return;
-	}
-	if (coracle_write_maps(h) < 0)
+	if (coracle_new_user(h) < 0 || coracle_send_namespace(FD_SOCK) < 0)
 		return;
 	if (unshare(CLONE_NEWNS) < 0) {
 		coracle_fail("create a mount namespace", errno);

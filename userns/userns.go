@@ -19,15 +19,16 @@ import "C"
 import (
 	"fmt"
 	"runtime"
+	"strings"
 	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// StageName is the argv[0] that makes the constructor look for a header. The number
-// of the memfd's descriptor follows as argv[1].
-const StageName = "coracle: stage"
+// StagePrefix begins the argv[0] that makes the constructor look for a header; what follows it is
+// for people who look at ps. The number of the memfd's descriptor is argv[1].
+const StagePrefix = "coracle: "
 
 // A Role is the part that a re-executed binary plays.
 type Role int
@@ -44,10 +45,10 @@ type Flags uint32
 
 // The flags.
 const (
-	NewUser       Flags = C.FLAG_NEW_USER       // create a user namespace with the maps; else join the server's
-	Init          Flags = C.FLAG_INIT           // with CLONE_NEWPID: an init is PID 1 and the payload PID 2
-	Lock          Flags = C.FLAG_LOCK           // no_new_privs, and an empty capability bounding set
-	KeepSetgroups Flags = C.FLAG_KEEP_SETGROUPS // leave setgroups(2) permitted
+	NewUser Flags = C.FLAG_NEW_USER // create a user namespace with the maps; else join the server's
+	Init    Flags = C.FLAG_INIT     // with CLONE_NEWPID: an init is PID 1 and the payload PID 2
+	Lock    Flags = C.FLAG_LOCK     // no_new_privs, and an empty capability bounding set
+	Helpers Flags = C.FLAG_HELPERS  // the maps of a new user namespace are written by newuidmap and newgidmap
 )
 
 // HeaderLen is the length in bytes of an encoded [Header].
@@ -60,14 +61,20 @@ type Header struct {
 	Flags      Flags
 	Sock       int    // Enter: the descriptor that the image server answers on; Serve: its own end. -1 none
 	Pidfd      int    // Serve: a pidfd of the first client, or -1
-	UIDMap     string // lines of /proc/self/uid_map
+	Listener   int    // Serve: a listening socket for further clients, or -1
+	UIDMap     string // lines of /proc/self/uid_map; the first one is the caller's own id
 	GIDMap     string
+	NewUIDMap  string // with Helpers: their paths
+	NewGIDMap  string
 }
 
-// Encode returns the header's bytes, HeaderLen of them. The error is that an id map is too long.
+// Encode returns the header's bytes, HeaderLen of them. The error is that an id map or a path is too long.
 func (h *Header) Encode() ([]byte, error) {
 	if len(h.UIDMap) >= C.CORACLE_MAP_LEN || len(h.GIDMap) >= C.CORACLE_MAP_LEN {
 		return nil, fmt.Errorf("id map of %d bytes: longer than %d", max(len(h.UIDMap), len(h.GIDMap)), C.CORACLE_MAP_LEN-1)
+	}
+	if len(h.NewUIDMap) >= C.CORACLE_PATH_LEN || len(h.NewGIDMap) >= C.CORACLE_PATH_LEN {
+		return nil, fmt.Errorf("path of %q or %q: longer than %d bytes", h.NewUIDMap, h.NewGIDMap, C.CORACLE_PATH_LEN-1)
 	}
 	b := make([]byte, HeaderLen)
 	c := (*C.struct_coracle_header)(unsafe.Pointer(&b[0]))
@@ -77,29 +84,41 @@ func (h *Header) Encode() ([]byte, error) {
 	c.flags = C.uint32_t(h.Flags)
 	c.sock = C.int32_t(h.Sock)
 	c.pidfd = C.int32_t(h.Pidfd)
-	copy(unsafe.Slice((*byte)(unsafe.Pointer(&c.uid_map[0])), C.CORACLE_MAP_LEN), h.UIDMap)
-	copy(unsafe.Slice((*byte)(unsafe.Pointer(&c.gid_map[0])), C.CORACLE_MAP_LEN), h.GIDMap)
+	c.listener = C.int32_t(h.Listener)
+	for _, text := range []struct {
+		to   *C.char
+		max  int
+		from string
+	}{
+		{&c.uid_map[0], C.CORACLE_MAP_LEN, h.UIDMap}, {&c.gid_map[0], C.CORACLE_MAP_LEN, h.GIDMap},
+		{&c.new_uid_map[0], C.CORACLE_PATH_LEN, h.NewUIDMap}, {&c.new_gid_map[0], C.CORACLE_PATH_LEN, h.NewGIDMap},
+	} {
+		copy(unsafe.Slice((*byte)(unsafe.Pointer(text.to)), text.max), text.from)
+	}
 	return b, nil
 }
 
 // An Outcome is what the constructor did.
 type Outcome struct {
-	Role   Role
-	FD     int   // the memfd; the plan follows the header in it
-	Images []int // Enter: the images' detached mounts, the root first
-	Step   string
-	Errno  syscall.Errno // 0: all went well; else Step failed with it
+	Role  Role
+	FD    int // the memfd; the plan follows the header in it
+	Sock  int // Enter: where the image server sends the images, or -1
+	Step  string
+	Errno syscall.Errno // 0: all went well; else Step failed with it
+	Small bool          // the user namespace has the caller's own ids alone, where more were wanted; Step says why
 }
 
 // Stage returns what the constructor did. Role None: this is no stage.
 func Stage() Outcome {
 	o := &C.coracle_outcome
-	out := Outcome{Role: Role(o.role), FD: int(o.fd), Errno: syscall.Errno(o.status), Step: C.GoString(&o.step[0])}
-	for i := 0; i < int(o.images); i++ {
-		out.Images = append(out.Images, int(o.image[i]))
-	}
+	out := Outcome{Role: Role(o.role), FD: int(o.fd), Sock: int(o.sock), Errno: syscall.Errno(o.status),
+		Step: C.GoString(&o.step[0]), Small: o.degraded != 0}
 	return out
 }
+
+// LiftAddressSpace lets the process use all of its address space, once the Go runtime has started: the
+// constructor shows it less where there is little. Call it first of all.
+func LiftAddressSpace() { C.coracle_raise_limits() }
 
 // A StepError is a step of the constructor that failed.
 type StepError struct {
@@ -107,7 +126,12 @@ type StepError struct {
 	Errno syscall.Errno
 }
 
-func (e *StepError) Error() string { return e.Step + ": " + e.Errno.Error() }
+func (e *StepError) Error() string {
+	if strings.HasSuffix(e.Step, e.Errno.Error()) { // an image server's own words
+		return e.Step
+	}
+	return e.Step + ": " + e.Errno.Error()
+}
 
 // Unwrap returns the errno.
 func (e *StepError) Unwrap() error { return e.Errno }
@@ -196,25 +220,49 @@ func DropCapabilities() error {
 	return nil
 }
 
-// EncodeReply returns an image server's answer to a client. The descriptors of its user namespace and
-// of images mounts travel beside it. A status other than 0 is a failure that text explains.
-func EncodeReply(status syscall.Errno, images int, text string) []byte {
-	b := make([]byte, int(unsafe.Sizeof(C.struct_coracle_reply{})))
+// ReplyLen is the length in bytes of an image server's answer.
+const ReplyLen = int(unsafe.Sizeof(C.struct_coracle_reply{}))
+
+// EncodeReply returns an image server's answer to a client. A status other than 0 is a failure that
+// text explains.
+func EncodeReply(status syscall.Errno, text string) []byte {
+	b := make([]byte, ReplyLen)
 	c := (*C.struct_coracle_reply)(unsafe.Pointer(&b[0]))
 	c.status = C.uint32_t(status)
-	c.images = C.uint32_t(images)
+	setText(c, text)
+	return b
+}
+
+// EncodeSmall returns the answer that comes with a user namespace in which there are the caller's own ids alone; why says
+// what stood in the way of more.
+func EncodeSmall(why string) []byte {
+	b := make([]byte, ReplyLen)
+	c := (*C.struct_coracle_reply)(unsafe.Pointer(&b[0]))
+	c.degraded = 1
+	setText(c, why)
+	return b
+}
+
+func setText(c *C.struct_coracle_reply, text string) {
 	if len(text) >= C.CORACLE_TEXT_LEN {
 		text = text[:C.CORACLE_TEXT_LEN-1]
 	}
 	copy(unsafe.Slice((*byte)(unsafe.Pointer(&c.text[0])), C.CORACLE_TEXT_LEN), text)
-	return b
 }
 
-// MaxImages is how many images one server can hand to a client.
-const MaxImages = C.CORACLE_MAX_IMAGES
+// DecodeReply returns the failure that an answer of ReplyLen bytes reports, or nil.
+func DecodeReply(b []byte) error {
+	c := (*C.struct_coracle_reply)(unsafe.Pointer(&b[0]))
+	if c.status == 0 {
+		return nil
+	}
+	text, _, _ := strings.Cut(string(b[len(b)-C.CORACLE_TEXT_LEN:]), "\x00")
+	return &StepError{Step: text, Errno: syscall.Errno(c.status)}
+}
 
 // Descriptors of an image server, as the constructor arranges them.
 const (
-	ServerSock  = 4 // where the first client's answer goes
-	ServerPidfd = 5 // the first client's pidfd; closed when the kernel has none
+	ServerSock     = 4 // where the first client's answer goes
+	ServerPidfd    = 5 // the first client's pidfd; closed when the kernel has none
+	ServerListener = 6 // where further clients connect; closed when the server is private
 )

@@ -20,8 +20,8 @@ type peer interface {
 	// mount serves an image afresh and returns the path of its root. stop
 	// unmounts it and waits for the server's end.
 	mount(image string) (root string, stop func() error, err error)
-	// anonymous returns the server's anonymous memory in KiB, 0 without one.
-	anonymous() int64
+	// pid is the server's, 0 without one.
+	pid() int
 }
 
 // newPeer returns the peer of a name, or why it cannot be had here.
@@ -57,6 +57,29 @@ func anonymousOf(pid int) int64 {
 	return 0
 }
 
+// cpuTime returns the processor time used so far by this process, its children
+// and a server.
+func cpuTime(pid int) time.Duration {
+	var self, children unix.Rusage
+	_ = unix.Getrusage(unix.RUSAGE_SELF, &self)
+	_ = unix.Getrusage(unix.RUSAGE_CHILDREN, &children)
+	var sum time.Duration
+	for _, u := range []unix.Rusage{self, children} {
+		sum += time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	}
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return sum
+	}
+	_, rest, _ := strings.Cut(string(b), ") ")
+	f := strings.Fields(rest)
+	for _, s := range f[11:13] { // utime and stime, in ticks of 10 ms
+		n, _ := strconv.ParseInt(s, 10, 64)
+		sum += time.Duration(n) * 10 * time.Millisecond
+	}
+	return sum
+}
+
 // unmount takes a mount point away as soon as nothing uses it, and removes it.
 func unmount(dir string, by ...string) error {
 	var err error
@@ -77,8 +100,8 @@ func unmount(dir string, by ...string) error {
 // kernel is a loop mount.
 type kernel struct{}
 
-func (*kernel) name() string     { return "kernel" }
-func (*kernel) anonymous() int64 { return 0 }
+func (*kernel) name() string { return "kernel" }
+func (*kernel) pid() int     { return 0 }
 
 func (*kernel) mount(image string) (string, func() error, error) {
 	dir, err := os.MkdirTemp("", "read-")
@@ -93,12 +116,12 @@ func (*kernel) mount(image string) (string, func() error, error) {
 
 // squashfuse is squashfuse_ll, or another program with its command line.
 type squashfuse struct {
-	path string
-	pid  int
+	path   string
+	server int
 }
 
-func (s *squashfuse) name() string     { return filepath.Base(s.path) }
-func (s *squashfuse) anonymous() int64 { return anonymousOf(s.pid) }
+func (s *squashfuse) name() string { return filepath.Base(s.path) }
+func (s *squashfuse) pid() int     { return s.server }
 
 func (s *squashfuse) mount(image string) (string, func() error, error) {
 	dir, err := os.MkdirTemp("", "read-")
@@ -109,7 +132,7 @@ func (s *squashfuse) mount(image string) (string, func() error, error) {
 	if err := c.Start(); err != nil {
 		return "", nil, err
 	}
-	s.pid = c.Process.Pid
+	s.server = c.Process.Pid
 	for range 200 {
 		var st unix.Statfs_t
 		if unix.Statfs(dir, &st) == nil && st.Type == unix.FUSE_SUPER_MAGIC {
@@ -130,11 +153,11 @@ func (s *squashfuse) mount(image string) (string, func() error, error) {
 type ours struct {
 	profile string
 	runs    int
-	pid     int
+	server  int
 }
 
-func (*ours) name() string       { return "ours" }
-func (o *ours) anonymous() int64 { return anonymousOf(o.pid) }
+func (*ours) name() string { return "ours" }
+func (o *ours) pid() int   { return o.server }
 
 func (o *ours) mount(image string) (string, func() error, error) {
 	dir, err := os.MkdirTemp("", "read-")
@@ -170,10 +193,10 @@ func (o *ours) mount(image string) (string, func() error, error) {
 	if _, err := bufio.NewReader(stdout).ReadString('\n'); err != nil {
 		return "", nil, fmt.Errorf("our server: %w", err)
 	}
-	o.pid = c.Process.Pid
+	o.server = c.Process.Pid
 	root := dir
 	if os.Getuid() != 0 {
-		root = fmt.Sprintf("/proc/%d/root%s", o.pid, dir)
+		root = fmt.Sprintf("/proc/%d/root%s", o.server, dir)
 	}
 	return root, func() error {
 		stdin.Close() // the server unmounts

@@ -7,6 +7,7 @@ package mnt
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -65,32 +66,81 @@ func NewAt(source, fstype, target string, a Attr, data string) error {
 	return nil
 }
 
-// Bind makes what the O_PATH descriptor source stands for appear at the O_PATH
-// descriptor target, with its submounts when rec is set, and restricts it.
-func Bind(source, target int, rec bool, a Attr) error {
+// A Source is something on the host that is to be bound: a detached copy of a mount tree, so that nothing
+// mounted later becomes part of it, or, on kernels before 5.2, the place itself.
+type Source struct {
+	fd       int
+	detached bool
+	rec      bool
+}
+
+// Open opens path as a source, with its submounts when rec is set. Symlinks are followed and an automount
+// on the way is triggered.
+func Open(path string, rec bool) (Source, error) { return openAt(unix.AT_FDCWD, path, rec) }
+
+// OpenFD is Open for an O_PATH descriptor.
+func OpenFD(fd int, rec bool) (Source, error) { return openAt(fd, "", rec) }
+
+func openAt(dir int, path string, rec bool) (Source, error) {
 	flags := uint(unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | unix.AT_EMPTY_PATH)
 	if rec {
 		flags |= unix.AT_RECURSIVE
 	}
-	tree, err := unix.OpenTree(source, "", flags)
-	if err != nil {
-		if missing(err) {
-			return bindOld(source, target, rec, a)
-		}
-		return err
+	fd, err := unix.OpenTree(dir, path, flags)
+	if err == nil {
+		return Source{fd: fd, detached: true, rec: rec}, nil
 	}
-	defer unix.Close(tree)
-	restricted := restrict(tree, rec, a)
+	if !missing(err) {
+		return Source{fd: -1}, err
+	}
+	if path == "" {
+		fd, err = unix.FcntlInt(uintptr(dir), unix.F_DUPFD_CLOEXEC, 0)
+		return Source{fd: fd, rec: rec}, err
+	}
+	// O_PATH does not trigger an automount on the last component; a component behind it does.
+	fd, err = unix.Openat(dir, strings.TrimSuffix(path, "/")+"/.", unix.O_PATH|unix.O_CLOEXEC|unix.O_DIRECTORY, 0)
+	if err != nil {
+		fd, err = unix.Openat(dir, path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	}
+	return Source{fd: fd, rec: rec}, err
+}
+
+// NoSource is a source that was never opened.
+var NoSource = Source{fd: -1}
+
+// Close lets go of the source, bound or not. A source that was never opened is none.
+func (s Source) Close() {
+	if s.fd >= 0 {
+		unix.Close(s.fd)
+	}
+}
+
+// Bind makes the source appear at the O_PATH descriptor target and restricts it. It can be called once.
+func (s Source) Bind(target int, a Attr) error {
+	if !s.detached {
+		return bindOld(s.fd, target, s.rec, a)
+	}
+	restricted := restrict(s.fd, s.rec, a)
 	if restricted != nil && !missing(restricted) {
 		return restricted
 	}
-	if err := Attach(tree, target); err != nil {
+	if err := Attach(s.fd, target); err != nil {
 		return err
 	}
 	if restricted != nil {
-		return restrictOld(target, rec, a)
+		return restrictOld(target, s.rec, a)
 	}
 	return nil
+}
+
+// Bind binds what the O_PATH descriptor source stands for.
+func Bind(source, target int, rec bool, a Attr) error {
+	s, err := OpenFD(source, rec)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return s.Bind(target, a)
 }
 
 // Attach puts a detached mount on the O_PATH descriptor target.
@@ -101,15 +151,6 @@ func Attach(tree, target int) error {
 // Clone returns a descriptor of a detached copy of the mount at path.
 func Clone(path string) (int, error) {
 	return unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
-}
-
-// Restrict adds restrictions to the mount, and with rec to those below it, that the descriptor stands for.
-func Restrict(fd int, rec bool, a Attr) error {
-	err := restrict(fd, rec, a)
-	if err != nil && missing(err) {
-		return restrictOld(fd, rec, a)
-	}
-	return err
 }
 
 func restrict(fd int, rec bool, a Attr) error {
@@ -228,10 +269,11 @@ func Enter(path string) error {
 // Detach removes the mount at path from the tree; whoever uses it keeps it.
 func Detach(path string) error { return unix.Unmount(path, unix.MNT_DETACH) }
 
-// Base mounts an empty tmpfs on a directory that every host has and returns that directory.
-func Base(data string) (string, error) {
+// Base mounts an empty tmpfs on a directory that every host has and returns that directory: the first
+// that is neither one of the paths in use nor below one, if there is such.
+func Base(data string, used []string) (string, error) {
 	var first error
-	for _, dir := range []string{"/tmp", "/run", "/var", "/mnt", "/dev"} {
+	for _, dir := range append(unused(bases(), used), bases()...) {
 		err := NewAt("tmpfs", "tmpfs", dir, Attr{NoSuid: true, NoDev: true}, data)
 		if err == nil {
 			return dir, nil
@@ -241,4 +283,20 @@ func Base(data string) (string, error) {
 		}
 	}
 	return "", first
+}
+
+func bases() []string {
+	return []string{"/mnt", "/media", "/srv", "/opt", "/tmp", "/run", "/var", "/dev"}
+}
+
+func unused(dirs, used []string) (free []string) {
+	for _, dir := range dirs {
+		taken := slices.ContainsFunc(used, func(u string) bool {
+			return u == dir || strings.HasPrefix(dir, strings.TrimSuffix(u, "/")+"/")
+		})
+		if !taken {
+			free = append(free, dir)
+		}
+	}
+	return free
 }

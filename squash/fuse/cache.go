@@ -46,7 +46,7 @@ const (
 type slot struct {
 	prev, next *slot // in the ring while pins == 0
 	shard      *shard
-	buf        []byte // block size
+	buf        []byte // block size and squash.Slack
 	outside    bool   // not of the arena: made because every slot of the shard was pinned
 	key        squash.Block
 	state      slotState
@@ -62,11 +62,11 @@ const minSlots = 16
 
 // newCache makes a cache of about bytes for blocks of at most blockSize.
 func newCache(bytes int64, blockSize int, decode func(squash.Block, []byte) (int, error)) (*cache, error) {
-	n := max(int(bytes/int64(blockSize)), minSlots)
-	mem, err := unix.Mmap(-1, 0, n*blockSize, unix.PROT_READ|unix.PROT_WRITE,
+	n, stride := max(int(bytes/int64(blockSize)), minSlots), blockSize+squash.Slack
+	mem, err := unix.Mmap(-1, 0, n*stride, unix.PROT_READ|unix.PROT_WRITE,
 		unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
 	if err != nil {
-		return nil, fmt.Errorf("block cache of %d bytes: %w", n*blockSize, err)
+		return nil, fmt.Errorf("block cache of %d bytes: %w", n*stride, err)
 	}
 	// Few shards of many slots: a request pins several slots at a time, and
 	// the fewer shards, the fewer slots a sequential read goes through.
@@ -80,7 +80,7 @@ func newCache(bytes int64, blockSize int, decode func(squash.Block, []byte) (int
 	for i := range slots {
 		e := &slots[i]
 		e.shard = &c.shards[i%len(c.shards)]
-		e.buf = mem[i*blockSize : (i+1)*blockSize : (i+1)*blockSize]
+		e.buf = mem[i*stride : (i+1)*stride : (i+1)*stride]
 		e.ready.L = &e.shard.mu
 		e.insert(e.shard.lru.prev)
 	}
@@ -192,7 +192,7 @@ func (s *shard) claim(b squash.Block) *slot {
 func (c *cache) fill(e *slot, b squash.Block) ([]byte, error) {
 	buf, state := e.buf, slotReady
 	if buf == nil {
-		buf = make([]byte, b.Len)
+		buf = make([]byte, b.Len+squash.Slack)
 	}
 	n, err := c.safeDecode(b, buf)
 	if err != nil {
@@ -215,8 +215,8 @@ func (c *cache) safeDecode(b squash.Block, dst []byte) (n int, err error) {
 			n, err = 0, fmt.Errorf("decoder panic: %v", p)
 		}
 	}()
-	if b.Len > len(dst) {
-		return 0, fmt.Errorf("block of %d bytes in an image of %d byte blocks", b.Len, len(dst))
+	if room := len(dst) - squash.Slack; b.Len > room {
+		return 0, fmt.Errorf("block of %d bytes in an image of %d byte blocks", b.Len, room)
 	}
 	return c.decode(b, dst)
 }

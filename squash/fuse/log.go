@@ -17,13 +17,14 @@ const (
 type corruptLog struct {
 	out  func(string)
 	mu   sync.Mutex
-	seen map[uint64]bool // numbers of inodes; at most logFiles of them
+	seen map[uint64]bool // node ids; at most logFiles of them
 	last time.Time       // of a line beyond logFiles
 }
 
-// add logs an error of the file with an inode number; 0 is of no certain file.
-func (l *corruptLog) add(number uint64, err error) {
-	if !l.admit(number, time.Now()) {
+// add logs an error of a node. The file's inode number, which find -inum takes,
+// is 0 where the inode is what cannot be read.
+func (l *corruptLog) add(node uint64, number uint32, err error) {
+	if !l.admit(node, time.Now()) {
 		return
 	}
 	if number == 0 {
@@ -33,18 +34,18 @@ func (l *corruptLog) add(number uint64, err error) {
 	l.out(fmt.Sprintf("%v (file with inode number %d)", err, number))
 }
 
-// admit decides whether there is a line for a file now.
-func (l *corruptLog) admit(number uint64, now time.Time) bool {
+// admit decides whether there is a line for a node now.
+func (l *corruptLog) admit(node uint64, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.seen[number] {
+	if l.seen[node] {
 		return false
 	}
 	if len(l.seen) < logFiles {
 		if l.seen == nil {
 			l.seen = make(map[uint64]bool)
 		}
-		l.seen[number] = true
+		l.seen[node] = true
 		return true
 	}
 	if now.Sub(l.last) < logEvery {

@@ -31,7 +31,7 @@ func (w *worker) serve(req []byte) {
 	defer func() {
 		if p := recover(); p != nil {
 			w.unpin()
-			w.s.log.add(node, fmt.Errorf("panic: %v", p))
+			w.s.log.add(node, 0, fmt.Errorf("panic: %v", p))
 			w.reply(unique, 0, unix.EIO)
 		}
 	}()
@@ -100,7 +100,7 @@ func (w *worker) sent(unique uint64, errno unix.Errno) {
 	case 0, unix.ENOENT, unix.ENODEV, unix.EPERM, unix.ECONNABORTED:
 		return
 	}
-	w.s.log.add(0, fmt.Errorf("reply: %w", errno))
+	w.s.log.add(0, 0, fmt.Errorf("reply: %w", errno))
 	*view[outHeader](w.hdr) = outHeader{Len: outHeaderSize, Error: -int32(unix.EIO), Unique: unique}
 	w.s.write(w.hdr)
 }
@@ -187,11 +187,11 @@ func (w *worker) fail(node uint64, err error) (int, unix.Errno) {
 	case errors.Is(err, squash.ErrNotSymlink), errors.Is(err, squash.ErrNotRegular):
 		return 0, unix.EINVAL
 	}
-	number := uint64(0)
+	number := uint32(0)
 	if w.ino.Ref == w.s.ref(node) {
-		number = uint64(w.ino.Number)
+		number = w.ino.Number
 	}
-	w.s.log.add(number, err)
+	w.s.log.add(node, number, err)
 	return 0, unix.EIO
 }
 
@@ -252,11 +252,11 @@ func (w *worker) lookup(node uint64, arg []byte) (int, unix.Errno) {
 		out.EntryValid = forever
 		return n, 0
 	}
-	if err == nil {
-		w.ino, err = w.s.img.Inode(ref)
-	}
 	if err != nil {
 		return w.fail(node, err)
+	}
+	if w.ino, err = w.s.img.Inode(ref); err != nil {
+		return w.fail(nodeOf(ref), err)
 	}
 	w.fillEntry(out)
 	return n, 0

@@ -10,6 +10,7 @@ package fuse
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"runtime"
 	"sync"
@@ -208,11 +209,18 @@ func (s *server) startWorker() {
 		s.started.Add(-1)
 		return
 	}
-	s.workers.Go(func() {
-		w := &worker{s: s, in: make([]byte, requestSize), out: make([]byte, 4096), hdr: make([]byte, outHeaderSize)}
-		w.handOn, w.addEntry = w.yield, w.entry
-		w.run()
-	})
+	s.workers.Go(func() { s.newWorker().run() })
+}
+
+func (s *server) newWorker() *worker {
+	w := &worker{
+		s:   s,
+		in:  make([]byte, requestSize),
+		out: make([]byte, 4096),
+		hdr: make([]byte, outHeaderSize),
+	}
+	w.handOn, w.addEntry = w.yield, w.entry
+	return w
 }
 
 func (w *worker) run() {
@@ -239,7 +247,16 @@ func (w *worker) next() bool {
 	n, errno := w.s.read(w.in)
 	switch errno {
 	case 0:
-		w.serve(w.in[:n])
+		if n == 0 {
+			w.s.stop(fmt.Errorf("descriptor %d is not of /dev/fuse: %w", w.s.fd, io.ErrUnexpectedEOF))
+		} else {
+			w.serve(w.in[:n])
+		}
+		select {
+		case <-w.s.done: // no agreement with the kernel
+			return !w.leader
+		default:
+		}
 	case unix.EINTR, unix.EAGAIN, unix.ENOENT: // ENOENT: the request was aborted
 	case unix.ENODEV:
 		w.s.stop(nil)

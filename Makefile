@@ -1,0 +1,112 @@
+# coracle: `make help` lists the targets.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := build
+MAKEFLAGS   += --no-builtin-rules
+
+VERSION ?= 0.1.0
+PREFIX  ?= /usr/local
+DESTDIR ?=
+# Seconds that `make fuzz` gives each fuzz target.
+FUZZTIME ?= 10
+
+GO       := .ci/go
+NEED     := .ci/need
+TAGS     := osusergo,netgo
+LDFLAGS  := -s -w -linkmode external -extldflags "-static" -X main.version=$(VERSION)
+GOBUILD  := CGO_ENABLED=1 $(GO) build -buildvcs=false -trimpath -tags $(TAGS)
+# A continuous integration log shows every test by name.
+VERBOSE  := $(if $(CI),-v)
+FIXTURES := bin/fixtures
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+
+.PHONY: build
+build: ## the static binary bin/coracle (VERSION=)
+	@$(NEED) build
+	$(GOBUILD) -ldflags '$(LDFLAGS)' -o cmd/coracle/coracle-images ./cmd/coracle
+	$(GOBUILD),lean -ldflags '$(LDFLAGS)' -o bin/coracle ./cmd/coracle
+
+.PHONY: install
+install: build ## into PREFIX=/usr/local (DESTDIR=)
+	install -D -m 0755 bin/coracle $(DESTDIR)$(PREFIX)/bin/coracle
+	install -D -m 0755 cmd/coracle/coracle-images $(DESTDIR)$(PREFIX)/libexec/coracle/coracle-images
+
+.PHONY: demo
+demo: build tools ## make an image file of an OCI image of Debian packages, and run commands in it
+	@$(NEED) build fixtures
+	$(GO) run -buildvcs=false -trimpath ./e2e/fixtures -out $(FIXTURES) demo
+	$(GO) build -buildvcs=false -o bin/asuser ./e2e/asuser
+	bin/asuser -stage bin/coracle -stage $(FIXTURES)/app.oci -stage e2e/demo.sh -- sh demo.sh
+
+.PHONY: test
+test: lint unit e2e ## everything that must pass (CI=true: nothing may be skipped)
+
+.PHONY: lint
+lint: tools ## vet, gofmt, staticcheck
+	@$(NEED) build
+	$(GO) vet -tags $(TAGS) ./...
+	@echo gofmt -l
+	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l $$($(GO) list -f '{{.Dir}}' ./...)); \
+	  [ -z "$$unformatted" ] || { echo "not gofmt'ed: $$unformatted" >&2; exit 1; }
+	PATH="$$($(GO) env GOROOT)/bin:$$PATH" bin/staticcheck -tags $(TAGS) ./...
+
+.PHONY: unit
+unit: build tools ## unit tests, import arrows, init budget, with the race detector; the long ones without
+	@$(NEED) build fixtures
+	$(GO) test $(VERBOSE) -short -race -timeout 15m -tags $(TAGS) $$($(GO) list ./... | grep -vx coracle/e2e)
+	$(GO) test $(VERBOSE) -tags $(TAGS) ./squash/...
+
+.PHONY: e2e
+e2e: build fixtures ## end-to-end tests, as an ordinary user (RUN=regexp)
+	@$(NEED) peers
+	$(GO) test $(VERBOSE) -count=1 -timeout 15m ./e2e $(if $(RUN),-run '$(RUN)')
+
+.PHONY: fixtures
+fixtures: tools ## the images that the end-to-end tests run
+	@$(NEED) build fixtures
+	$(GO) run -buildvcs=false -trimpath ./e2e/fixtures -out $(FIXTURES) test
+
+.PHONY: tools
+tools: bin/staticcheck bin/siftool
+bin/staticcheck bin/siftool &: .ci/tools/go.mod .ci/tools/go.sum
+	@$(NEED) build
+	cd .ci/tools && ../go build -buildvcs=false -o ../../bin/ honnef.co/go/tools/cmd/staticcheck github.com/sylabs/sif/v2/cmd/siftool
+	@touch bin/staticcheck bin/siftool
+
+.PHONY: fuzz
+fuzz: ## a burst of every fuzz target (FUZZTIME=10, seconds each)
+	@$(NEED) build
+	@for pkg in $$($(GO) list ./...); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "fuzz $$pkg $$target"; \
+	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME)s $$pkg; \
+	  done; \
+	done
+
+.PHONY: bench
+bench: $(addprefix bench-,$(or $(BENCH),launch read)) ## side by side with others (BENCH=launch, BENCH=read)
+
+.PHONY: bench-launch
+bench-launch: build tools
+	@$(NEED) fixtures bench
+	$(GO) run -buildvcs=false -trimpath ./e2e/fixtures -out $(FIXTURES) bench
+	$(GO) build -buildvcs=false -o bin/asuser ./e2e/asuser
+	$(GO) build -buildvcs=false -o bin/bench-launch ./bench/launch
+	bin/asuser -stage bin/coracle -stage bin/bench-launch -stage $(FIXTURES) -- ./bench-launch
+
+# Started as root, it has the kernel's own squashfs to compare with.
+.PHONY: bench-read
+bench-read: build tools
+	@$(NEED) fixtures bench
+	$(GO) run -buildvcs=false -trimpath ./e2e/fixtures -out $(FIXTURES) read
+	$(GO) build -buildvcs=false -o bin/bench-read ./bench/read
+	for c in gzip zstd; do bin/bench-read -tree $(FIXTURES)/tree-$$c.sqsh -big $(FIXTURES)/big-$$c.sqsh; done
+
+.PHONY: clean
+clean: ## remove everything that was built
+	@chmod -R u+w bin 2>/dev/null || true
+	rm -rf bin cmd/coracle/coracle-images

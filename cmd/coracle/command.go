@@ -1,0 +1,87 @@
+package main
+
+import "strings"
+
+// An action carries out a command whose flags have been parsed.
+type action func(c *cli, args []string) error
+
+// A command is one word of the command line. Only the flags of the one that is asked for
+// are ever built.
+type command struct {
+	name     string
+	args     string // as usage shows them: "IMAGE COMMAND [ARG…]"
+	short    string // one line
+	about    string // more lines for its own help; "" none
+	examples []string
+	group    string // heading in the overview; "" the one of the command before
+	hidden   bool
+
+	min, max int  // number of arguments; max -1: any
+	payload  bool // flags end at the first argument: the rest is the payload's
+	image    bool // the first argument is an image, for completion
+
+	build func() ([]flag, action)
+}
+
+// commands lists what can be asked for, in the order of the overview.
+func commands() []command {
+	return []command{
+		execCommand(), runCommand(), shellCommand(), testCommand(),
+		buildCommand(), pullCommand(), overlayCommand(), cacheCommand(),
+		inspectCommand(), runHelpCommand(),
+		doctorCommand(),
+		{
+			name: "version", short: "print the version number", group: "This program",
+			examples: []string{"version", "--version"}, build: buildVersion,
+		},
+		helpCommand(), completionCommand(),
+	}
+}
+
+func findCommand(name string) (command, bool) {
+	for _, c := range commands() {
+		if c.name == name {
+			return c, true
+		}
+	}
+	return command{}, false
+}
+
+func unknownCommand(name string) error {
+	var names []string
+	for _, c := range commands() {
+		if !c.hidden {
+			names = append(names, c.name)
+		}
+	}
+	if n := nearest(name, names); n != "" {
+		return usageErrorf("unknown command %q; did you mean %s?", name, n)
+	}
+	return usageErrorf("unknown command %q; the commands are %s", name, strings.Join(names, " "))
+}
+
+// checkArgs complains about a wrong number of arguments.
+func (c *command) checkArgs(n int) error {
+	switch {
+	case n < c.min && c.image && n == 0:
+		return usageErrorf("%s: no image given; usage: %s", c.name, c.usage())
+	case n < c.min:
+		return usageErrorf("%s: too few arguments; usage: %s", c.name, c.usage())
+	case c.max >= 0 && n > c.max:
+		return usageErrorf("%s: too many arguments; usage: %s", c.name, c.usage())
+	}
+	return nil
+}
+
+// usage is the command's synopsis without the program's name.
+func (c *command) usage() string {
+	flags, _ := c.build()
+	s := c.name
+	if len(flags) > 0 {
+		s += " [FLAGS]"
+	}
+	if c.args != "" {
+		s += " " + c.args
+	}
+	return s
+}

@@ -1,0 +1,26 @@
+package main
+
+import "coracle/runtime"
+
+func execCommand() command {
+	return command{
+		name: "exec", args: "IMAGE COMMAND [ARG…]", short: "run a command in an image", group: "Run",
+		examples: []string{
+			`exec app.sif python3 train.py`,
+			`exec -B /scratch:/data:ro app.sif ls -l /data`,
+			`exec -C -H "$PWD" app.sif sh -c 'pwd; env'`,
+		},
+		min: 1, max: -1, payload: true, image: true,
+		build: buildAction(runtime.Exec),
+	}
+}
+
+// buildAction returns the flags of an action and what carries it out.
+func buildAction(act runtime.Action) func() ([]flag, action) {
+	return func() ([]flag, action) {
+		a := &actionFlags{}
+		return a.table(act == runtime.Shell), func(c *cli, args []string) error {
+			return c.launch(act, a, args)
+		}
+	}
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"strings"
+
+	"coracle/bind"
+	"coracle/image"
+	"coracle/image/sif"
+	"coracle/runtime/env"
+	"coracle/runtime/probe"
+	"coracle/squash"
+	"coracle/userns"
+
+	"golang.org/x/sys/unix"
+)
+
+// hint says what to type about err, or "". This is the one place where errors meet cures.
+func (c *cli) hint(err error) string {
+	var missing *image.MissingError
+	var kind *image.KindError
+	var forbidden *probe.UserNSError
+	var step *userns.StepError
+	var fuse *probe.FuseError
+	var point *bind.PointError
+	var source *bind.SourceError
+	var command *env.ExecError
+	if h := layerHint(err); h != "" {
+		return h
+	}
+	switch {
+	case errors.As(err, &missing):
+		return missingHint(missing)
+	case errors.As(err, &kind):
+		return kindHint(kind)
+	case errors.As(err, &forbidden):
+		return "ask the administrator to run: " + forbidden.Cure
+	case errors.As(err, &step):
+		return stepHint(step)
+	case errors.As(err, &fuse):
+		return fuseHint(fuse, getenv(c.env, "SINGULARITY_CONTAINER") != "")
+	case errors.As(err, &point):
+		return pointHint(point)
+	case errors.As(err, &source):
+		return "a bind's source is a path on the host; the path in the container follows after a colon"
+	case errors.As(err, &command):
+		return commandHint(command)
+	}
+	if h := c.sourceHint(err); h != "" {
+		return h
+	}
+	return imageHint(err)
+}
+
+func missingHint(e *image.MissingError) string {
+	if len(e.Similar) == 0 {
+		return ""
+	}
+	return "the directory has " + strings.Join(e.Similar, ", ")
+}
+
+func kindHint(e *image.KindError) string {
+	switch e.Looks {
+	case "a web page":
+		return "the download answered with an error page: get the image again"
+	case "nothing but zero bytes":
+		return "the copy or download was cut short: get the image again"
+	}
+	return "images are SIF files, squashfs files and directories"
+}
+
+// stepHint is about a step of entering the container's namespaces.
+func stepHint(e *userns.StepError) string {
+	switch {
+	case probe.Chrooted(""):
+		return "this is a chroot, in which the kernel allows no user namespaces: use pivot_root or a container instead"
+	case errors.Is(e, unix.ENOSPC):
+		return "there are too many user namespaces; ask the administrator to run: sysctl -w user.max_user_namespaces=15000"
+	}
+	return "coracle doctor tells what this host does not allow"
+}
+
+func fuseHint(e *probe.FuseError, inside bool) string {
+	if inside {
+		return "this is inside a container: start the outer one with --bind /dev/fuse"
+	}
+	if errors.Is(e, fs.ErrPermission) {
+		return "ask the administrator to run: chmod 0666 /dev/fuse"
+	}
+	return "ask the administrator to run: modprobe fuse"
+}
+
+func pointHint(e *bind.PointError) string {
+	switch {
+	case e.Host == "":
+		return ""
+	case e.Kind == bind.File:
+		return "make the mount point: touch " + e.Host
+	}
+	return "make the mount point: mkdir -p " + e.Host
+}
+
+func commandHint(e *env.ExecError) string {
+	switch {
+	case errors.Is(e, env.ErrDirectory), errors.Is(e, env.ErrNotFound), errors.Is(e, env.ErrNoFile):
+		return "the command has to be inside the image, or in a directory that is bound into it"
+	}
+	return ""
+}
+
+// imageHint is about images that are there and cannot be used.
+func imageHint(err error) string {
+	switch {
+	case errors.Is(err, sif.ErrTruncated), errors.Is(err, squash.ErrCorrupt), errors.Is(err, sif.ErrFormat),
+		errors.Is(err, image.ErrEmpty):
+		return "the file is damaged or incomplete: compare its checksum with the original's, or get it again"
+	case errors.Is(err, sif.ErrNoPrimary):
+		return "siftool list IMAGE shows what it holds"
+	case errors.Is(err, squash.ErrUnsupported):
+		return "make it again: unsquashfs -d root IMAGE && mksquashfs root new.squashfs -comp zstd"
+	case errors.Is(err, image.ErrExt):
+		return "copy its files into a squashfs image: fuse2fs -o ro IMAGE mnt && mksquashfs mnt new.squashfs"
+	case errors.Is(err, image.ErrEncrypted):
+		return "build it again without encryption, or decrypt it where its key is"
+	}
+	return ""
+}

@@ -1,0 +1,289 @@
+//go:build !lean
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"syscall"
+	"time"
+
+	"coracle/image"
+	"coracle/image/build"
+	"coracle/image/cache"
+	"coracle/image/oci"
+	"coracle/image/output"
+	"coracle/squash"
+)
+
+// A maker fetches images and makes files of them.
+type maker struct {
+	c       *cli
+	oci     oci.Options
+	build   build.Options
+	cache   *cache.Cache // or nil
+	show    *progress
+	started time.Time
+}
+
+func (c *cli) getenv(key string) string { return getenv(c.env, key) }
+
+// newMaker resolves flags and environment.
+func (c *cli) newMaker(s *sourceFlags, w *writerFlags) (*maker, error) {
+	debug.SetGCPercent(50) // memory counts against the job's limit, and little of it is garbage
+	m := &maker{c: c, started: time.Now()}
+	var err error
+	if m.oci, err = s.ociOptions(c); err != nil {
+		return nil, err
+	}
+	if m.build.Squash, err = w.options(); err != nil {
+		return nil, err
+	}
+	if n, err := strconv.Atoi(c.getenv("SLURM_CPUS_PER_TASK")); err == nil && n > 0 && m.build.Squash.Workers == 0 {
+		m.build.Squash.Workers = min(n, 1024)
+	}
+	if s.maxSize != "" {
+		if m.build.MaxSize, err = parseSize(s.maxSize); err != nil {
+			return nil, usageErrorf("--max-size: %v", err)
+		}
+	}
+	if text := c.getenv("SOURCE_DATE_EPOCH"); text != "" {
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return nil, usageErrorf("SOURCE_DATE_EPOCH=%q is no number of seconds", text)
+		}
+		m.build.Time = &n
+	}
+	if !s.disableCache {
+		if err := m.openCache(); err != nil {
+			return nil, err
+		}
+	}
+	m.show = newProgress(c)
+	m.oci.BlobProgress = m.show.blob
+	m.build.Progress = m.show.converted
+	return m, nil
+}
+
+func (m *maker) openCache() error {
+	dir, err := cache.Dir(m.c.getenv)
+	if errors.Is(err, cache.ErrNoDir) { // as in some batch jobs: HOME is not set
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if m.cache, err = cache.Open(dir); err != nil {
+		return err
+	}
+	m.cache.Waiting = func(holder string) { m.show.note("waiting for " + holder + ", which fetches the same") }
+	m.oci.Blobs = m.cache
+	return nil
+}
+
+// ociOptions says where and how images are looked for.
+func (s *sourceFlags) ociOptions(c *cli) (oci.Options, error) {
+	o := oci.Options{
+		AuthFiles: oci.AuthFiles(s.authFile, c.getenv), RegistriesFiles: oci.RegistriesFiles(c.getenv),
+		NoHTTPS: s.noHTTPS, DockerHost: s.dockerHost, TempDir: s.tmpDir,
+		Login: oci.Credential{Username: s.user, Password: s.password},
+	}
+	if o.DockerHost == "" {
+		o.DockerHost = c.getenv("DOCKER_HOST")
+	}
+	if o.TempDir == "" {
+		o.TempDir = c.getenv("TMPDIR")
+	}
+	for _, name := range []string{s.arch, s.platform} {
+		if name == "" {
+			continue
+		}
+		p, err := oci.ParsePlatform(name)
+		if err != nil {
+			return o, usageErrorf("%v", err)
+		}
+		o.Platform = p
+	}
+	if s.login {
+		var err error
+		if o.Login, err = askLogin(); err != nil {
+			return o, err
+		}
+	}
+	return o, nil
+}
+
+// interruptible returns a context that ends with the signals that end programs, and what
+// turns its end into the exit status that a shell would see.
+func interruptible() (context.Context, func(error) error) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		s := <-signals
+		signal.Stop(signals) // a second one ends us at once
+		cancel(&signalError{s.(syscall.Signal)})
+	}()
+	return ctx, func(err error) error {
+		var s *signalError
+		if err != nil && errors.As(context.Cause(ctx), &s) {
+			return &exitError{128 + int(s.signal)}
+		}
+		return err
+	}
+}
+
+type signalError struct{ signal syscall.Signal }
+
+func (e *signalError) Error() string { return e.signal.String() }
+
+// makeFile makes the image file at path from ref.
+func (c *cli) makeFile(path, ref string, force bool, s *sourceFlags, w *writerFlags) error {
+	m, err := c.newMaker(s, w)
+	if err != nil {
+		return err
+	}
+	ctx, cause := interruptible()
+	return cause(m.file(ctx, path, ref, force))
+}
+
+func (m *maker) file(ctx context.Context, path, ref string, force bool) error {
+	defer m.show.stop()
+	if dir := filepath.Dir(path); !exists(dir) {
+		return &fs.PathError{Op: "create a file in", Path: dir, Err: fs.ErrNotExist}
+	}
+	f, err := output.Create(path, 0o777, force)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	made, err := m.fill(ctx, f, ref, filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	if err := f.Commit(); err != nil {
+		return err
+	}
+	m.show.stop()
+	m.closing(path, made)
+	return nil
+}
+
+// A made is what has become of a source.
+type made struct {
+	build.Result
+	digest oci.Digest
+	comp   string
+}
+
+// fill writes the image that ref names into f, which lies in dir.
+func (m *maker) fill(ctx context.Context, f *output.File, ref, dir string) (made, error) {
+	if oci.IsFile(ref) {
+		src, err := oci.FindFile(ctx, ref, &m.oci)
+		if err != nil {
+			return made{}, err
+		}
+		defer src.Close()
+		return m.copy(ctx, f, src, dir)
+	}
+	if !image.IsReference(ref) {
+		return m.repack(ctx, f, ref)
+	}
+	src, err := oci.Find(ctx, ref, &m.oci)
+	if err != nil {
+		return made{}, err
+	}
+	defer src.Close()
+	return m.convert(ctx, f, src, dir)
+}
+
+// repack writes the image file or directory at path anew.
+func (m *maker) repack(ctx context.Context, f *output.File, path string) (made, error) {
+	img, err := image.Open(path)
+	if err != nil {
+		return made{}, err
+	}
+	defer img.Close()
+	result, err := build.Repack(ctx, img, f, &m.build)
+	if err != nil {
+		return made{}, &image.PathError{Path: path, Err: err}
+	}
+	if err := f.Truncate(result.Size); err != nil {
+		return made{}, err
+	}
+	return made{result, "", m.compression()}, nil
+}
+
+// compression names how blocks are compressed.
+func (m *maker) compression() string {
+	if c := m.build.Squash.Compression; c != (squash.Compression{}) {
+		return c.String()
+	}
+	return "zstd"
+}
+
+// copy writes an image file that is one already, and checks that it is.
+func (m *maker) copy(ctx context.Context, f *output.File, src *oci.File, dir string) (made, error) {
+	if err := output.NeedSpace(dir, src.Size); err != nil {
+		return made{}, err
+	}
+	if err := src.Copy(ctx, f); err != nil {
+		return made{}, err
+	}
+	img, err := image.Open("/proc/self/fd/" + strconv.Itoa(int(f.Fd())))
+	if err != nil {
+		var path *image.PathError
+		if errors.As(err, &path) {
+			err = path.Err
+		}
+		return made{}, &oci.SourceError{Source: src.Name, Err: err}
+	}
+	defer img.Close()
+	super := img.Squash.Super()
+	return made{build.Result{Size: img.Length, Inodes: int(super.Inodes)}, src.Digest, super.Compressor.String()}, nil
+}
+
+// convert writes the image of a source that has been found.
+func (m *maker) convert(ctx context.Context, f *output.File, src *oci.Source, dir string) (made, error) {
+	img, err := src.Image(ctx)
+	if err != nil {
+		return made{}, err
+	}
+	size := img.Size()
+	if err := output.NeedSpace(dir, size); err != nil {
+		return made{}, err
+	}
+	m.show.start(img)
+	img.Prefetch(ctx, 3)
+	result, err := build.Convert(ctx, img, f, &m.build)
+	if err != nil {
+		return made{}, &oci.SourceError{Source: src.Name, Err: err}
+	}
+	if err := f.Truncate(result.Size); err != nil {
+		return made{}, err
+	}
+	return made{result, img.Digest, m.compression()}, nil
+}
+
+// closing says what was made.
+func (m *maker) closing(path string, r made) {
+	if m.c.global.quiet || m.c.global.silent {
+		return
+	}
+	digest := string(r.digest)
+	if len(digest) > 19 {
+		digest = digest[:19] + "…"
+	}
+	if digest != "" {
+		digest += "  "
+	}
+	fmt.Fprintf(m.c.err, "%s  %d MiB  %s files  %s  %s%.1f s\n", path, (r.Size+1<<19)>>20,
+		image.Thousands(int64(r.Inodes)), r.comp, digest, time.Since(m.started).Seconds())
+}

@@ -1,0 +1,116 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestScripts runs testdata/*.txtar. Beside testscript's own commands there are those
+// of [commands]; beside its own variables:
+//
+//	$F        the fixtures: $F/debian-zstd.sif, $F/busybox.sif, $F/busybox (a directory)
+//	$DEBIAN   $F/debian-zstd.sif
+//	$BUSYBOX  $F/busybox.sif
+//	$ATTRS    a static program that sets and prints process attributes (probe/attrs.c)
+//
+// coracle, apptainer and singularity are on PATH.
+func TestScripts(t *testing.T) {
+	scripts, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, script := range scripts {
+		testscript.RunT(oneByOne{t}, testscript.Params{
+			Files:              []string{script},
+			Setup:              setup,
+			Condition:          condition,
+			Cmds:               commands(),
+			RequireUniqueNames: true,
+			Deadline:           time.Now().Add(scriptLimit),
+		})
+	}
+}
+
+// scriptLimit is how long a script may take before it counts as hanging.
+const scriptLimit = 2 * time.Minute
+
+// oneByOne is a test whose subtests never run in parallel: scripts look at all
+// processes of their user.
+type oneByOne struct{ *testing.T }
+
+func (t oneByOne) Parallel() {}
+
+func (t oneByOne) Verbose() bool { return testing.Verbose() }
+
+func (t oneByOne) Run(name string, f func(testscript.T)) {
+	t.T.Run(name, func(t *testing.T) { f(oneByOne{t}) })
+}
+
+func setup(env *testscript.Env) error {
+	stage := os.Getenv(stageKey)
+	fixtures := filepath.Join(stage, "fixtures")
+	env.Vars = slices.DeleteFunc(env.Vars, func(v string) bool { return strings.HasPrefix(v, "TMPDIR=") || strings.HasPrefix(v, "GOTRACEBACK=") })
+	env.Setenv("PATH", stage+":"+os.Getenv("PATH"))
+	for _, key := range []string{"HOME", "USER", "LOGNAME", "LANG"} {
+		env.Setenv(key, os.Getenv(key))
+	}
+	env.Setenv("PWD", env.WorkDir)
+	env.Setenv("UID", fmt.Sprint(os.Getuid()))
+	env.Setenv("GID", fmt.Sprint(os.Getgid()))
+	env.Setenv("F", fixtures)
+	env.Setenv("DEBIAN", filepath.Join(fixtures, "debian-zstd.sif"))
+	env.Setenv("BUSYBOX", filepath.Join(fixtures, "busybox.sif"))
+	env.Setenv("ATTRS", filepath.Join(fixtures, "attrs"))
+	return os.RemoveAll(filepath.Join(env.WorkDir, ".tmp"))
+}
+
+// features are what scripts may ask for, and how to find out.
+var features = map[string]func() error{
+	"fuse": func() error {
+		f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+		if err != nil {
+			return err
+		}
+		return f.Close()
+	},
+	"userns": func() error { return try("unshare", "--user", "--map-current-user", "--mount", "true") },
+	"pidns":  func() error { return try("unshare", "--user", "--map-current-user", "--pid", "--fork", "true") },
+	"netns":  func() error { return try("unshare", "--user", "--map-current-user", "--net", "true") },
+	"overlay": func() error {
+		return try("unshare", "--user", "--map-root-user", "--mount", "sh", "-c",
+			`mount -t tmpfs none /mnt && mkdir /mnt/l /mnt/m && mount -t overlay -o lowerdir=/mnt/l:/mnt/m,userxattr none /mnt/m`)
+	},
+	"subids": func() error { return try("unshare", "--map-root-user", "--map-auto", "true") },
+	"cpus2":  func() error { return try("sh", "-c", `test "$(nproc)" -ge 2`) },
+	"groups": func() error { return try("sh", "-c", `test "$(id -G | wc -w)" -ge 2`) },
+}
+
+func try(name string, args ...string) error {
+	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", name, err, out)
+	}
+	return nil
+}
+
+// condition answers [feature]. In CI a missing feature of the kernel is an error, so
+// that a skip never passes for a test. An ordinary user who starts the tests may well
+// have a single group.
+func condition(name string) (bool, error) {
+	probe, ok := features[name]
+	if !ok {
+		return false, fmt.Errorf("unknown condition %q", name)
+	}
+	err := probe()
+	if err != nil && inCI() && name != "groups" {
+		return false, fmt.Errorf("[%s] is missing, and nothing may be skipped in CI: %w", name, err)
+	}
+	return err == nil, nil
+}

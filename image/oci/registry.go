@@ -1,0 +1,250 @@
+package oci
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+const userAgent = "coracle"
+
+// A registry is a client of one repository at one registry, or at a mirror of it.
+//
+// Source: OCI distribution specification 1.1, "Pull".
+type registry struct {
+	name   Name   // what is asked for; logins are filed under it
+	host   string // host or host:port to talk to
+	prefix string // repository at that host
+	scheme string // "https" or "http"
+	o      *Options
+	client *http.Client
+
+	mu   sync.Mutex
+	auth string // Authorization header that worked last
+	cred *Credential
+}
+
+// Timeouts of one request.
+const (
+	headerTimeout = 60 * time.Second // until the answer begins
+	stallTimeout  = 60 * time.Second // between two pieces of a blob
+)
+
+func newTransport() *http.Transport {
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout:   30 * time.Second,
+		ResponseHeaderTimeout: headerTimeout,
+		MaxIdleConnsPerHost:   4,
+		IdleConnTimeout:       30 * time.Second,
+		ForceAttemptHTTP2:     true,
+		DisableCompression:    true,
+	}
+}
+
+// newRegistry returns a client for the repository at an endpoint.
+func newRegistry(n Name, e endpoint, o *Options) *registry {
+	t := newTransport()
+	r := &registry{name: n, host: e.host, prefix: e.repository, scheme: "https", o: o, client: &http.Client{Transport: t}}
+	if e.insecure {
+		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
+	}
+	if o.NoHTTPS {
+		r.scheme = "http"
+	}
+	return r
+}
+
+func (r *registry) credential() (Credential, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.cred == nil {
+		c := r.o.Login
+		if c.empty() {
+			var err error
+			if c, err = FindCredential(context.Background(), r.o.AuthFiles, r.name); err != nil {
+				return Credential{}, err
+			}
+		}
+		r.cred = &c
+	}
+	return *r.cred, nil
+}
+
+// get sends a GET request for a path of the repository and logs in when asked to. The
+// answer has a status of 2xx; any other is an error of this package.
+func (r *registry) get(ctx context.Context, path string, header http.Header) (*http.Response, error) {
+	url := r.scheme + "://" + r.host + "/v2/" + r.prefix + "/" + path
+	for attempt := 0; ; attempt++ {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrReference, err)
+		}
+		for key, values := range header {
+			req.Header[key] = values
+		}
+		r.mu.Lock()
+		auth := r.auth
+		r.mu.Unlock()
+		req.Header.Set("User-Agent", userAgent)
+		if auth != "" {
+			req.Header.Set("Authorization", auth)
+		}
+		resp, err := r.client.Do(req)
+		if err != nil {
+			return nil, networkError(err)
+		}
+		if resp.StatusCode/100 == 2 {
+			return resp, nil
+		}
+		if resp.StatusCode != http.StatusUnauthorized || attempt > 0 {
+			defer resp.Body.Close()
+			return nil, r.statusError(resp)
+		}
+		resp.Body.Close()
+		if auth, err = r.authorize(ctx, resp, "repository:"+r.prefix+":pull"); err != nil {
+			return nil, err
+		}
+		r.mu.Lock()
+		r.auth = auth
+		r.mu.Unlock()
+	}
+}
+
+// A statusError is an answer of a registry that is no success.
+type statusError struct {
+	status  int
+	message string // the registry's own words
+	retry   time.Duration
+	err     error
+}
+
+func (e *statusError) Error() string {
+	if e.message == "" {
+		return fmt.Sprintf("%v (status %d)", e.err, e.status)
+	}
+	return fmt.Sprintf("%v (status %d: %s)", e.err, e.status, e.message)
+}
+
+func (e *statusError) Unwrap() error { return e.err }
+
+// statusError makes an error of an answer.
+func (r *registry) statusError(resp *http.Response) error {
+	e := &statusError{status: resp.StatusCode, message: registryMessage(resp.Body)}
+	if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && s > 0 {
+		e.retry = time.Duration(min(s, 60)) * time.Second
+	}
+	switch e.status {
+	case http.StatusUnauthorized:
+		if c, err := r.credential(); err == nil && c.empty() {
+			e.err = ErrLogin
+		} else {
+			e.err = ErrDenied
+		}
+	case http.StatusForbidden:
+		e.err = ErrDenied
+	case http.StatusNotFound:
+		e.err = ErrNotFound
+	case http.StatusTooManyRequests:
+		e.err = ErrLimited
+	default:
+		e.err = ErrRegistry
+	}
+	return e
+}
+
+// registryMessage returns what a registry says about an error.
+//
+// Source: OCI distribution specification, "Error Codes".
+func registryMessage(body io.Reader) string {
+	var answer struct {
+		Errors []struct{ Code, Message string }
+	}
+	b, _ := io.ReadAll(io.LimitReader(body, 64<<10))
+	if json.Unmarshal(b, &answer) != nil || len(answer.Errors) == 0 {
+		return ""
+	}
+	e := answer.Errors[0]
+	if e.Message == "" {
+		e.Message = e.Code
+	}
+	return shorten(e.Message)
+}
+
+// networkError names what is behind an error of the HTTP client.
+func networkError(err error) error {
+	if strings.Contains(err.Error(), "server gave HTTP response to HTTPS client") {
+		return ErrPlainHTTP
+	}
+	return err
+}
+
+// maxTries is how often a request is sent.
+const maxTries = 5
+
+// temporary reports whether another try may help, and after how long.
+func temporary(err error, try int) (time.Duration, bool) {
+	var s *statusError
+	if errors.As(err, &s) {
+		if s.status != http.StatusTooManyRequests && s.status/100 != 5 && s.status != http.StatusRequestTimeout {
+			return 0, false
+		}
+		if s.retry > 0 {
+			return s.retry, true
+		}
+	} else if !isNetwork(err) {
+		return 0, false
+	}
+	return time.Second / 4 << try, true
+}
+
+func isNetwork(err error) bool {
+	var op net.Error
+	var dns *net.DNSError
+	if errors.As(err, &dns) && dns.IsNotFound {
+		return false
+	}
+	var cert *tls.CertificateVerificationError
+	if errors.As(err, &cert) || errors.Is(err, context.Canceled) {
+		return false
+	}
+	return errors.As(err, &op) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, errStalled)
+}
+
+// retry calls f until it succeeds, fails for good or has been called often enough.
+func retry[T any](ctx context.Context, f func() (T, error)) (T, error) {
+	for try := 0; ; try++ {
+		v, err := f()
+		if err == nil || ctx.Err() != nil {
+			return v, err
+		}
+		wait, ok := temporary(err, try)
+		if !ok || try == maxTries-1 {
+			return v, err
+		}
+		if serr := sleep(ctx, wait); serr != nil {
+			return v, serr
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -1,0 +1,65 @@
+package image
+
+import (
+	"fmt"
+
+	"coracle/image/sif"
+)
+
+// A NoOverlayError says that a SIF file has no partition that can lie over another image.
+type NoOverlayError struct{}
+
+func (*NoOverlayError) Error() string { return "it has no overlay or data partition" }
+
+// OpenOverlay opens what is to lie over another image: a directory, a file with a squashfs file system, or
+// a SIF file. Of that the overlay partitions count, the first one being the lowest, or, where there
+// are none, the data partitions. The images are open even when there is an error.
+func OpenOverlay(path string) ([]*Image, error) {
+	img, err := wrap(path, overlay)
+	if err != nil {
+		return nil, err
+	}
+	all := []*Image{img}
+	if img.SIF == nil {
+		return all, nil
+	}
+	for _, id := range overlayPartitions(img.SIF)[1:] {
+		more, err := wrap(path, choice{id: id})
+		if err != nil {
+			return all, err
+		}
+		all = append(all, more)
+	}
+	return all, nil
+}
+
+// overlay is the choice of the first partition that OpenOverlay wants.
+var overlay = choice{overlay: true}
+
+// overlayPartitions lists the partitions that lie over another image.
+func overlayPartitions(f *sif.File) (ids []uint32) {
+	for _, want := range []sif.PartType{sif.PartOverlay, sif.PartData} {
+		for i := range f.Descriptors {
+			if p, ok := f.Descriptors[i].Partition(); ok && p.Part == want {
+				ids = append(ids, f.Descriptors[i].ID)
+			}
+		}
+		if len(ids) > 0 {
+			break
+		}
+	}
+	return ids
+}
+
+// firstOverlay is the first of them.
+func firstOverlay(f *sif.File) (*sif.Descriptor, sif.Partition, error) {
+	ids := overlayPartitions(f)
+	if len(ids) == 0 {
+		return nil, sif.Partition{}, &NoOverlayError{}
+	}
+	d, p, err := f.Partition(ids[0])
+	if err != nil {
+		return nil, p, fmt.Errorf("overlay partition: %w", err)
+	}
+	return d, p, nil
+}

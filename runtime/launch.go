@@ -1,0 +1,163 @@
+package runtime
+
+import (
+	"fmt"
+	"os"
+
+	"coracle/runtime/env"
+	"coracle/runtime/server"
+	"coracle/runtime/stage"
+	"coracle/userns"
+
+	"golang.org/x/sys/unix"
+)
+
+// Launch carries the plan out: this process becomes the payload. It must be called on
+// the process's first thread (lock it in an init function) and returns only on failure.
+func Launch(p *Plan) error {
+	up, err := openUpper(&p.Upper)
+	if err != nil {
+		return err
+	}
+	sock := -1
+	if p.Root.Kind == Squashfs || len(p.Images) > 0 || p.Upper.onDisk() {
+		if sock, err = server.Start(serverConfig(p), p.header()); err != nil {
+			return err
+		}
+	}
+	if err := up.handOver(sock, &p.Upper); err != nil {
+		return err
+	}
+	h := p.header()
+	h.Role, h.Sock, h.Namespaces = userns.Enter, sock, p.namespaces()
+	if p.Fakeroot == "" {
+		h.Flags |= userns.Lock
+	}
+	if !p.Join {
+		h.Flags |= userns.NewUser
+	}
+	if p.Init {
+		h.Flags |= userns.Init
+	}
+	travels := *p
+	if p.Command != nil {
+		travels.Env = env.Spec{} // it has come down to the command
+	}
+	fd, err := stage.File(&h, &travels)
+	if err != nil {
+		return err
+	}
+	return stage.Become(fd)
+}
+
+// header is what the user namespaces of the launch and of its image server have in common.
+func (p *Plan) header() userns.Header {
+	h := userns.Header{Sock: -1, Pidfd: -1, Listener: -1, UIDMap: mapText(p.UIDs), GIDMap: mapText(p.GIDs)}
+	if p.Fakeroot == FakerootIDs {
+		h.Flags, h.NewUIDMap, h.NewGIDMap = userns.Helpers, p.Helpers[0], p.Helpers[1]
+	}
+	return h
+}
+
+// namespaces returns what the constructor unshares besides the user namespace.
+func (p *Plan) namespaces() uintptr {
+	flags := uintptr(unix.CLONE_NEWNS)
+	for _, n := range []struct {
+		on   bool
+		flag uintptr
+	}{{p.PID, unix.CLONE_NEWPID}, {p.IPC, unix.CLONE_NEWIPC}, {p.UTS, unix.CLONE_NEWUTS}, {p.Net, unix.CLONE_NEWNET}} {
+		if n.on {
+			flags |= n.flag
+		}
+	}
+	return flags
+}
+
+func serverConfig(p *Plan) *server.Config {
+	c := &server.Config{Uid: p.UIDs[0].Inside, Gid: p.GIDs[0].Inside, Key: p.Share, Log: p.ServerLog}
+	if p.Fakeroot == FakerootIDs {
+		c.UIDs, c.GIDs = reach(p.UIDs), reach(p.GIDs)
+	}
+	roots := p.Images
+	if p.Root.Kind == Squashfs {
+		roots = append([]Root{p.Root}, p.Images...)
+	}
+	for _, r := range roots {
+		c.Images = append(c.Images, server.Image{Path: r.Path, Offset: r.Offset, Size: r.Size, Device: r.Device, Inode: r.Inode, Length: r.Length, ModTime: r.ModTime})
+	}
+	return c
+}
+
+// A StageError is a failure inside the container's namespaces, before the payload runs.
+type StageError struct {
+	Plan *Plan // nil: it could not even be read
+	Err  error
+}
+
+func (e *StageError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what went wrong.
+func (e *StageError) Unwrap() error { return e.Err }
+
+// RunStage plays this process's part if it is a stage of a launch, and tells whether it is. Call it first in main. A server
+// ends the process; the last stage of a launch becomes the payload or returns its failure
+// as a [StageError].
+func RunStage() (isStage bool, err error) {
+	userns.LiftAddressSpace()
+	o := userns.Stage()
+	switch o.Role {
+	case userns.Serve:
+		os.Exit(server.Main(o))
+	case userns.Enter:
+		var p Plan
+		if err := stage.Read(o.FD, &p); err != nil {
+			return true, &StageError{nil, err}
+		}
+		return true, &StageError{&p, enter(&p, o)}
+	}
+	return false, nil
+}
+
+// enter does what is left once the process is in its namespaces, and becomes the payload.
+func enter(p *Plan, o userns.Outcome) error {
+	if err := o.Err(); err != nil {
+		p.Upper.abandon()
+		return err
+	}
+	if o.Small {
+		warn(p, p.settle(o.Step))
+	}
+	if err := buildTree(p, o.Sock); err != nil {
+		return err
+	}
+	if p.Hostname != "" {
+		if err := unix.Sethostname([]byte(p.Hostname)); err != nil {
+			return fmt.Errorf("set the host name %q: %w", p.Hostname, err)
+		}
+	}
+	if p.Net {
+		if err := loopbackUp(); err != nil {
+			return err
+		}
+	}
+	dir, err := enterDirectory(p.Dir)
+	if err != nil {
+		return err
+	}
+	return become(p, dir)
+}
+
+// enterDirectory changes to the first of the directories that can be entered and returns it.
+func enterDirectory(dirs []string) (string, error) {
+	var first error
+	for _, dir := range dirs {
+		err := os.Chdir(dir)
+		if err == nil {
+			return dir, nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return "", first
+}

@@ -1,0 +1,158 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"coracle/bind"
+	"coracle/runtime/env"
+)
+
+// ErrNoFuse: the host has no FUSE for us, and the image is a file.
+var ErrNoFuse = errors.New("images in files need /dev/fuse")
+
+// ErrNoUserNS: the host does not let us create user namespaces.
+var ErrNoUserNS = errors.New("this host does not let users create user namespaces")
+
+// A NetworkError is a --network that an ordinary user cannot have.
+type NetworkError struct{ Network string }
+
+func (e *NetworkError) Error() string {
+	return fmt.Sprintf("network %q: an ordinary user can have the network \"none\"", e.Network)
+}
+
+// New decides a launch. data are the images that binds with image-src take their sources from,
+// in the order of [DataImages].
+//
+// It is pure: the same arguments give the same plan. The error is [ErrNoUserNS], [ErrNoFuse], a
+// [*NetworkError], [ErrNoOverlay], [ErrWriters], an [*UpperError], or one of package bind's.
+func New(req *Request, facts *Facts, root *Root, data []Root) (*Plan, error) {
+	if facts.UserNS != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoUserNS, facts.UserNS)
+	}
+	served := root.Kind == Squashfs
+	for _, d := range data {
+		served = served || d.Kind == Squashfs
+	}
+	for _, o := range facts.Overlays {
+		served = served || o.Root.Kind == Squashfs
+	}
+	if served && facts.Fuse != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoFuse, facts.Fuse)
+	}
+	if req.Net && req.Network != "" && req.Network != "none" {
+		return nil, &NetworkError{req.Network}
+	}
+	trees := make([]bind.Tree, len(data))
+	for i, d := range data {
+		trees[i] = d.Tree
+	}
+	mounts, err := planMounts(req, facts, root, trees)
+	if err != nil {
+		return nil, err
+	}
+	who := identify(req, facts)
+	p := &Plan{
+		Program: req.Program, Action: req.Action, User: facts.User,
+		UIDs: who.uids, GIDs: who.gids, Fakeroot: who.way, FakerootWhy: who.why,
+
+		PID: req.PID, Init: req.PID && !req.NoInit, IPC: req.IPC,
+		UTS: req.UTS || req.Hostname != "", Net: req.Net, Hostname: req.Hostname,
+
+		Root: *root, Images: slices.Clip(data),
+		Underlay: req.Underlay || !facts.Overlay,
+		Layout:   mounts.Layout, Dir: mounts.Dirs, Home: mounts.Home,
+		Umask: -1,
+		Quiet: req.Quiet, WarningPrefix: warningPrefix(req.Program), NotePrefix: notePrefix(req.Program),
+		ServerLog: lookup(req.Env, "CORACLE_LOG"),
+	}
+	if req.NoUmask {
+		p.Umask = 0o022
+	}
+	if who.way == FakerootIDs {
+		p.Helpers = [2]string{facts.SubIDs.NewUIDMap, facts.SubIDs.NewGIDMap}
+	}
+	if err := p.stack(req, facts); err != nil {
+		return nil, err
+	}
+	p.Join = served || p.Upper.onDisk()
+	if served {
+		p.Share = shareKey(req, facts, p)
+	}
+	var warnings []string
+	p.Env, warnings = env.New(envOptions(req, root, mounts.Home))
+	p.Warnings = append(append(mounts.Warnings, p.Warnings...), warnings...)
+	if who.warning != "" {
+		p.Warnings = append(p.Warnings, who.warning)
+	}
+	p.Layout.Warnings = nil
+	if cmd, ok := p.Env.Early(viewFiles{mounts.View}, p.Dir[0]); ok {
+		p.Command = &cmd
+	}
+	return p, nil
+}
+
+// viewFiles is the planned container as package env looks at it.
+type viewFiles struct{ *bind.View }
+
+// Mode implements env.Files.
+func (v viewFiles) Mode(name string) (fs.FileMode, error) {
+	e, err := v.Stat(name)
+	mode := fs.FileMode(e.Perm & 0o777)
+	switch e.Kind {
+	case bind.Directory:
+		mode |= fs.ModeDir
+	case bind.Other:
+		mode |= fs.ModeIrregular
+	}
+	return mode, err
+}
+
+func envOptions(req *Request, root *Root, home string) env.Options {
+	var binds []string
+	for _, b := range req.Binds {
+		binds = append(binds, b.Target)
+	}
+	host := req.Env
+	if req.Fakeroot {
+		host = rootEnv(host)
+	}
+	return env.Options{
+		Program: req.Program, Action: string(req.Action), Args: req.Args, Host: host,
+		CleanEnv: req.CleanEnv, NoEnv: req.NoEnv, SetEnv: req.SetEnv, NoEval: req.NoEval,
+		App: req.App, Shell: req.ShellBin,
+		ImageName: req.Image, ImagePath: root.Path, Binds: binds, Home: home,
+	}
+}
+
+// DataImages lists the image files that the request's binds take their sources from, each once.
+func DataImages(req *Request) []bind.Spec { return bindImages(req.Binds) }
+
+// warningPrefix is how a warning begins in the style of the name that we were called by.
+func warningPrefix(program string) string {
+	if program == "apptainer" || program == "singularity" {
+		return "WARNING: "
+	}
+	return "coracle: warning: "
+}
+
+// notePrefix is the same for a remark.
+func notePrefix(program string) string {
+	if program == "apptainer" || program == "singularity" {
+		return "INFO:    "
+	}
+	return "coracle: note: "
+}
+
+// lookup returns the value of a variable in a list of "K=V", or "".
+func lookup(list []string, name string) string {
+	for _, kv := range list {
+		if v, ok := strings.CutPrefix(kv, name+"="); ok {
+			return v
+		}
+	}
+	return ""
+}

@@ -1,0 +1,183 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrNoOverlay: the kernel has no overlay file system for ordinary users.
+var ErrNoOverlay = errors.New("this kernel has no overlay file system in user namespaces")
+
+// ErrWriters: there can be one writable layer only.
+var ErrWriters = errors.New("only one overlay can be writable")
+
+// An UpperError is a place that cannot hold a writable layer.
+type UpperError struct {
+	Path string
+	Why  string // the flag that asks for it
+	FS   string // the file system that is in the way, as people call it: "NFS"; "" it is something else
+	Err  error  // with FS "": what
+}
+
+func (e *UpperError) Error() string {
+	if e.FS != "" {
+		return fmt.Sprintf("%s %s: the kernel cannot keep a writable layer on %s", e.Why, e.Path, e.FS)
+	}
+	return fmt.Sprintf("%s %s: %v", e.Why, e.Path, e.Err)
+}
+
+// Unwrap returns the cause, if it is the system's.
+func (e *UpperError) Unwrap() error { return e.Err }
+
+// An Overlay is one --overlay as the user asks for it.
+type Overlay struct {
+	Path     string // absolute
+	ReadOnly bool
+	Why      string // "--overlay"
+}
+
+// OverlayFacts say what an --overlay is, or, for a file with several partitions, one part of it.
+type OverlayFacts struct {
+	Overlay
+	Root     Root // Sandbox: a directory
+	HasUpper bool // Sandbox: it has a directory "upper", which holds the files then
+	Place    Place
+}
+
+// A Place is a directory that a writable layer is wanted in.
+type Place struct {
+	Path   string
+	FS     string // a file system that cannot hold such a layer, as people call it; "" it may
+	Denied error  `json:"-"` // why nothing can be made there; nil: it can
+}
+
+// A Layer lies over the image and cannot be changed.
+type Layer struct {
+	Path  string // of the directory or image file on the host
+	Image int    `json:",omitempty"` // number of the image in Plan.Images; 0: a directory
+	Why   string
+}
+
+// An UpperKind says where what is written goes.
+type UpperKind string
+
+// The kinds of writable layer.
+const (
+	UpperTmpfs   UpperKind = "tmpfs"     // memory, gone with the last process
+	UpperScratch UpperKind = "scratch"   // a new directory, gone with the last process
+	UpperDir     UpperKind = "directory" // a directory that stays
+)
+
+// An Upper is the writable layer, the topmost of all. The zero value is none.
+type Upper struct {
+	Kind UpperKind `json:",omitempty"`
+	Path string    `json:",omitempty"` // UpperDir: the directory that holds upper and work. UpperScratch: where such a one is made
+	Made string    `json:",omitempty"` // UpperScratch: its name in Path, once the launch has chosen it
+	Size int64     `json:",omitempty"` // UpperTmpfs: bytes; 0: the kernel's default, half of the memory
+	Why  string    `json:",omitempty"`
+}
+
+// dir is the directory that holds upper and work.
+func (u *Upper) dir() string {
+	if u.Kind == UpperScratch {
+		return u.Path + "/" + u.Made
+	}
+	return u.Path
+}
+
+// onDisk tells whether an image server has to look after the layer.
+func (u *Upper) onDisk() bool { return u.Kind == UpperScratch || u.Kind == UpperDir }
+
+// layered tells whether anything lies over the image but missing mount points.
+func (p *Plan) layered() bool { return p.Upper.Kind != "" || len(p.Layers) > 0 }
+
+// stack decides what lies over the image: the layers, topmost first, the images they add to
+// those that are there, and the writable one. The last overlay of the request is the topmost, as with Apptainer.
+func (p *Plan) stack(req *Request, facts *Facts) error {
+	for i := range facts.Overlays {
+		o := &facts.Overlays[len(facts.Overlays)-1-i]
+		switch {
+		case o.Root.Kind == Squashfs:
+			p.Images = append(p.Images, o.Root)
+			p.Layers = append(p.Layers, Layer{Path: o.Path, Image: len(p.Images), Why: o.Why})
+		case !o.ReadOnly:
+			if p.Upper.Kind != "" {
+				return fmt.Errorf("%w: %s and %s", ErrWriters, o.Path, p.Upper.Path)
+			}
+			if err := o.Place.check(o.Why); err != nil {
+				return err
+			}
+			p.Upper = Upper{Kind: UpperDir, Path: o.Root.Path, Why: o.Why}
+		case o.HasUpper:
+			p.Layers = append(p.Layers, Layer{Path: o.Root.Path + "/upper", Why: o.Why})
+		default:
+			p.Layers = append(p.Layers, Layer{Path: o.Root.Path, Why: o.Why})
+		}
+	}
+	if err := p.throwAway(req, facts); err != nil {
+		return err
+	}
+	if !p.layered() {
+		return nil
+	}
+	if !facts.Overlay {
+		if len(p.Layers) == 0 && req.TmpfsImplied {
+			p.Upper = Upper{}
+			p.Warnings = append(p.Warnings, "the container cannot be written to: "+ErrNoOverlay.Error())
+			return nil
+		}
+		return fmt.Errorf("%s: %w (%s)", p.overlayFlag(), ErrNoOverlay, facts.Release)
+	}
+	p.Underlay = false
+	return nil
+}
+
+// throwAway decides on the writable layer that is gone with the last process.
+func (p *Plan) throwAway(req *Request, facts *Facts) error {
+	why := "--scratch-overlay"
+	if req.ScratchOverlay == "" {
+		why = "--writable-tmpfs"
+	}
+	switch {
+	case req.ScratchOverlay == "" && !req.WritableTmpfs:
+	case p.Upper.Kind != "":
+		if !req.TmpfsImplied {
+			p.Warnings = append(p.Warnings, why+" is ignored: "+p.Upper.Path+" is writable")
+		}
+	case req.ScratchOverlay != "":
+		if err := facts.Scratch.check(why); err != nil {
+			return err
+		}
+		p.Upper = Upper{Kind: UpperScratch, Path: facts.Scratch.Path, Why: why}
+	default:
+		size := req.TmpfsSize
+		if req.TmpfsPercent > 0 {
+			size = facts.Memory / 100 * int64(req.TmpfsPercent)
+		} else if size == 0 {
+			size = facts.Memory / 2
+		}
+		if req.TmpfsImplied {
+			why = "--compat"
+		}
+		p.Upper = Upper{Kind: UpperTmpfs, Size: size, Why: why}
+	}
+	return nil
+}
+
+// overlayFlag names the flag that asks for an overlay.
+func (p *Plan) overlayFlag() string {
+	if p.Upper.Why != "" {
+		return p.Upper.Why
+	}
+	return p.Layers[0].Why
+}
+
+func (d *Place) check(why string) error {
+	switch {
+	case d.FS != "":
+		return &UpperError{Path: d.Path, Why: why, FS: d.FS}
+	case d.Denied != nil:
+		return &UpperError{Path: d.Path, Why: why, Err: d.Denied}
+	}
+	return nil
+}

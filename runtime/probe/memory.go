@@ -1,0 +1,55 @@
+package probe
+
+import (
+	"path"
+	"strconv"
+	"strings"
+)
+
+// Memory returns how many bytes of memory the caller's job may use: the smallest limit of its cgroup and of
+// those above, or what the host has. 0 where nothing can be read.
+func Memory(root string) int64 {
+	limit := hostMemory(root)
+	for line := range strings.Lines(readLine(root+"/proc/self/cgroup") + "\n") {
+		// Source: cgroups(7), /proc/PID/cgroup: hierarchy:controllers:path.
+		f := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if len(f) != 3 {
+			continue
+		}
+		switch {
+		case f[0] == "0" && f[1] == "":
+			for _, mount := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
+				limit = smallest(limit, root+mount, f[2], "memory.max")
+			}
+		case f[1] == "memory":
+			limit = smallest(limit, root+"/sys/fs/cgroup/memory", f[2], "memory.limit_in_bytes")
+		}
+	}
+	return limit
+}
+
+// smallest returns the smallest of limit and the limits in the files called name from dir below mount up to mount.
+func smallest(limit int64, mount, dir, name string) int64 {
+	for dir = path.Clean("/" + dir); ; dir = path.Dir(dir) {
+		n, err := strconv.ParseInt(readLine(mount+dir+"/"+name), 10, 64) // "max" is none
+		if err == nil && n > 0 && (limit == 0 || n < limit) {
+			limit = n
+		}
+		if dir == "/" {
+			return limit
+		}
+	}
+}
+
+// hostMemory reads the size of the memory from /proc/meminfo: "MemTotal:       16316412 kB".
+func hostMemory(root string) int64 {
+	for line := range strings.Lines(readLine(root + "/proc/meminfo")) {
+		if f := strings.Fields(line); len(f) >= 2 && f[0] == "MemTotal:" {
+			kib, err := strconv.ParseInt(f[1], 10, 64)
+			if err == nil && kib > 0 && kib < 1<<50 {
+				return kib << 10
+			}
+		}
+	}
+	return 0
+}

@@ -1,0 +1,232 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+
+	"coracle/runtime/mnt"
+	"coracle/runtime/stage"
+	"coracle/squash"
+	"coracle/squash/fuse"
+	"coracle/userns"
+
+	"golang.org/x/sys/unix"
+)
+
+// A served image.
+type served struct {
+	image  Image
+	file   *os.File
+	reader *squash.Reader
+	dev    int    // its /dev/fuse
+	mount  string // where it is mounted
+}
+
+// Main is the server's process: it serves until its images are unused and returns the exit status.
+func Main(o userns.Outcome) int {
+	ignoreSignals()
+	var c Config
+	err := o.Err()
+	if err == nil {
+		err = stage.Read(o.FD, &c)
+	}
+	if o.Small {
+		c.UIDs, c.GIDs = 0, 0
+	}
+	var images []*served
+	ns := -1
+	if err == nil {
+		images, ns, err = prepare(&c)
+	}
+	log := openLog(&c)
+	if err != nil {
+		answer(userns.ServerSock, err, nil)
+		return 1
+	}
+	if err := isolate(images, &c); err != nil {
+		answer(userns.ServerSock, err, nil)
+		return 1
+	}
+	var serving sync.WaitGroup
+	for _, s := range images {
+		serving.Go(func() {
+			err := fuse.Serve(s.dev, s.reader, options(&c, s, log))
+			unix.Close(s.dev) // whoever still waits for an answer gets an error
+			if err != nil {
+				log.print(s.image.Path + ": " + err.Error())
+			}
+		})
+	}
+	// The first client has the namespace from the constructor already.
+	if err := handOut(userns.ServerSock, images); err != nil {
+		log.print("hand out the images: " + err.Error())
+	}
+	all := clients{listener: -1, inotify: -1, helds: []*held{{sock: userns.ServerSock}}, key: c.Key, uid: os.Getuid(), welcome: func(sock int) error {
+		return errors.Join(sendNamespace(sock, ns, o), handOut(sock, images))
+	}}
+	if c.Key != "" {
+		all.listener = userns.ServerListener
+	}
+	if _, err := unix.FcntlInt(userns.ServerPidfd, unix.F_GETFD, 0); err == nil {
+		all.pidfds = append(all.pidfds, userns.ServerPidfd)
+	}
+	all.wait()
+	for _, s := range images {
+		mnt.Detach(s.mount)
+	}
+	serving.Wait()
+	all.finish()
+	return 0
+}
+
+// ignoreSignals: a job that is told to end may take its time, and needs its files meanwhile.
+func ignoreSignals() {
+	var all []os.Signal
+	for sig := syscall.Signal(1); sig < 32; sig++ {
+		switch sig {
+		case syscall.SIGKILL, syscall.SIGSTOP, syscall.SIGCHLD, syscall.SIGURG,
+			syscall.SIGSEGV, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGILL, syscall.SIGTRAP, syscall.SIGABRT, syscall.SIGCONT:
+		default:
+			all = append(all, sig)
+		}
+	}
+	signal.Ignore(all...)
+}
+
+// prepare opens the images while the host's files can be seen.
+func prepare(c *Config) ([]*served, int, error) {
+	ns, err := unix.Open("/proc/self/ns/user", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, -1, fmt.Errorf("open /proc/self/ns/user: %w", err)
+	}
+	var images []*served
+	for _, im := range c.Images {
+		s, err := open(im)
+		if err != nil {
+			return nil, -1, err
+		}
+		images = append(images, s)
+	}
+	return images, ns, nil
+}
+
+// errChanged: the file is not the one that the launcher looked at.
+var errChanged = errors.New("the image was replaced or changed while it was being started")
+
+func open(im Image) (*served, error) {
+	f, err := os.Open(im.Path)
+	if err != nil {
+		return nil, err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return nil, err
+	}
+	if st.Dev != im.Device || st.Ino != im.Inode || st.Size != im.Length || st.Mtim.Nano() != im.ModTime {
+		return nil, errChanged
+	}
+	r, err := squash.Open(io.NewSectionReader(f, im.Offset, im.Size), im.Size, nil)
+	if err != nil {
+		return nil, err
+	}
+	dev, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open /dev/fuse: %w", err)
+	}
+	return &served{image: im, file: f, reader: r, dev: dev}, nil
+}
+
+// isolate leaves the host's tree, so that the server pins nothing of it, and mounts the images.
+func isolate(images []*served, c *Config) error {
+	base, err := mnt.Base("mode=0755,size=1m", nil)
+	if err != nil {
+		return err
+	}
+	for i := range images {
+		if err := os.Mkdir(filepath.Join(base, strconv.Itoa(i)), 0o755); err != nil {
+			return err
+		}
+	}
+	if err := mnt.Enter(base); err != nil {
+		return err
+	}
+	for i, s := range images {
+		s.mount = "/" + strconv.Itoa(i)
+		data := fmt.Sprintf("fd=%d,rootmode=40755,user_id=%d,group_id=%d", s.dev, c.Uid, c.Gid)
+		if c.many() {
+			data += ",allow_other,default_permissions" // for all the ids inside; nobody else gets in
+		}
+		if err := mnt.NewAt("coracle", "fuse.coracle", s.mount, mnt.Attr{ReadOnly: true, NoSuid: !c.many(), NoDev: true}, data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func options(c *Config, s *served, log *logger) *fuse.Options {
+	return &fuse.Options{
+		UID: within(c.UIDs, c.Uid),
+		GID: within(c.GIDs, c.Gid),
+		Log: func(line string) { log.print(s.image.Path + ": " + line) },
+	}
+}
+
+// within reports the image's owners as far as the id map reaches, and own for all others.
+func within(mapped, own int) func(uint32) uint32 {
+	return func(id uint32) uint32 {
+		if int64(id) < int64(mapped) {
+			return id
+		}
+		return uint32(own)
+	}
+}
+
+// sendNamespace is what the constructor does for the first client.
+func sendNamespace(sock, ns int, o userns.Outcome) error {
+	reply := userns.EncodeReply(0, "")
+	if o.Small {
+		reply = userns.EncodeSmall(o.Step)
+	}
+	return unix.Sendmsg(sock, reply, unix.UnixRights(ns), nil, unix.MSG_NOSIGNAL)
+}
+
+// handOut sends a detached clone of each mount. The clones are closed at once: one that
+// stayed open would keep the server alive for ever.
+func handOut(sock int, images []*served) error {
+	var fds []int
+	defer func() {
+		for _, fd := range fds {
+			unix.Close(fd)
+		}
+	}()
+	for _, s := range images {
+		fd, err := mnt.Clone(s.mount)
+		if err != nil {
+			answer(sock, fmt.Errorf("clone the image's mount: %w", err), nil)
+			return err
+		}
+		fds = append(fds, fd)
+	}
+	return answer(sock, nil, fds)
+}
+
+// answer sends a reply: a failure, or descriptors.
+func answer(sock int, failure error, fds []int) error {
+	if failure != nil {
+		errno := syscall.EIO
+		errors.As(failure, &errno)
+		return unix.Sendmsg(sock, userns.EncodeReply(errno, failure.Error()), nil, nil, unix.MSG_NOSIGNAL)
+	}
+	var rights []byte
+	if len(fds) > 0 {
+		rights = unix.UnixRights(fds...)
+	}
+	return unix.Sendmsg(sock, userns.EncodeReply(0, ""), rights, nil, unix.MSG_NOSIGNAL)
+}

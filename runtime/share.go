@@ -1,0 +1,26 @@
+package runtime
+
+import (
+	"fmt"
+	"strings"
+)
+
+// protocol is the version of what launches and image servers say to each other, the Config and the
+// reply included. A program with another one does not share.
+const protocol = 2
+
+// shareKey is what launches have in common that share an image server: the caller, the job, the
+// id maps and the images, down to the files' identity. "" means that nothing is shared.
+func shareKey(req *Request, facts *Facts, p *Plan) string {
+	if req.NoShare || facts.Scope == "" {
+		return ""
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "protocol=%d\nuid=%d\ngid=%d\nuids=%v\ngids=%v\n%s", protocol, facts.UID, facts.GID, p.UIDs, p.GIDs, facts.Scope)
+	for _, r := range append([]Root{p.Root}, p.Images...) {
+		if r.Kind == Squashfs {
+			fmt.Fprintf(&b, "image=%d:%d:%d:%d:%d:%d\n", r.Device, r.Inode, r.Length, r.ModTime, r.Offset, r.Size)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,168 @@
+package runtime
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"coracle/runtime/server"
+
+	"golang.org/x/sys/unix"
+)
+
+// A BusyError says that a directory has a writer already.
+type BusyError struct {
+	Path string
+	Host string // where the other one runs; "" unknown
+	PID  string // its process id there
+}
+
+func (e *BusyError) Error() string {
+	by := "another container"
+	if e.Host != "" {
+		by = fmt.Sprintf("process %s on host %s", e.PID, e.Host)
+	}
+	return fmt.Sprintf("overlay %s: %s is writing to it", e.Path, by)
+}
+
+// writerAttr records who writes to a directory, as "HOST PID". It means something only while
+// somebody has the lock on it (flock(2)): the kernel takes that back from the dead, this it does not.
+const writerAttr = "user.coracle.writer"
+
+// A diskUpper is the launcher's part of a writable layer on disk.
+type diskUpper struct {
+	dir int // UpperDir: the locked directory. UpperScratch: the directory that one is made in. -1: neither
+}
+
+// openUpper looks after the place of a writable layer on disk before anything is started. A directory that
+// another container writes to is a [*BusyError].
+func openUpper(u *Upper) (diskUpper, error) {
+	if !u.onDisk() {
+		return diskUpper{-1}, nil
+	}
+	dir, err := unix.Open(u.Path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return diskUpper{-1}, &UpperError{Path: u.Path, Why: u.Why, Err: err}
+	}
+	if u.Kind == UpperScratch {
+		return diskUpper{dir}, nil
+	}
+	if err := LockOverlay(dir, u.Path); err != nil {
+		return diskUpper{-1}, err
+	}
+	if err := makeUpper(u.Path); err != nil {
+		return diskUpper{-1}, &UpperError{Path: u.Path, Why: u.Why, Err: err}
+	}
+	return diskUpper{dir}, nil
+}
+
+// LockOverlay makes this process the writer of the overlay directory behind the descriptor dir, until every copy of
+// the descriptor is closed. path is for messages. When there is a writer already the error is a *[BusyError].
+func LockOverlay(dir int, path string) error {
+	err := unix.Flock(dir, unix.LOCK_EX|unix.LOCK_NB)
+	if err == unix.EWOULDBLOCK {
+		busy := &BusyError{Path: path}
+		buf := make([]byte, 256)
+		if n, err := unix.Fgetxattr(dir, writerAttr, buf); err == nil {
+			busy.Host, busy.PID, _ = strings.Cut(string(buf[:n]), " ")
+		}
+		return busy
+	}
+	if err != nil {
+		return fmt.Errorf("overlay %s: lock it: %w", path, err)
+	}
+	// Where there are no attributes the message will be short of a name.
+	host, _ := os.Hostname()
+	unix.Fsetxattr(dir, writerAttr, []byte(host+" "+strconv.Itoa(os.Getpid())), 0)
+	return nil
+}
+
+// handOver leaves the layer to the image server behind sock, and makes it where it is a new one.
+func (d diskUpper) handOver(sock int, u *Upper) error {
+	switch u.Kind {
+	case UpperDir:
+		return errors.Join(server.Keep(sock, d.dir), unix.Close(d.dir))
+	case UpperScratch:
+		defer unix.Close(d.dir)
+		d.discardOld(sock)
+		return d.makeScratch(sock, u)
+	}
+	return nil
+}
+
+// scratchPrefix begins the names of directories that are gone with the last process.
+func scratchPrefix() string { return "coracle-scratch-" + strconv.Itoa(os.Getuid()) + "-" }
+
+// makeScratch makes a directory that is removed at the end, and locks it: that is how others see that it is in use.
+func (d diskUpper) makeScratch(sock int, u *Upper) error {
+	for range 16 {
+		name := scratchPrefix() + strings.ToLower(rand.Text()[:10])
+		if err := server.Remove(sock, d.dir, name); err != nil {
+			return err
+		}
+		if err := unix.Mkdirat(d.dir, name, 0o700); err != nil {
+			return &UpperError{Path: u.Path, Why: u.Why, Err: err}
+		}
+		fd, err := unix.Openat(d.dir, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // taken for an old one before it was locked
+		}
+		if err != nil {
+			return &UpperError{Path: u.Path, Why: u.Why, Err: err}
+		}
+		u.Made = name
+		err = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			err = makeUpper(u.dir())
+		}
+		if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, fs.ErrNotExist) {
+			unix.Close(fd)
+			continue
+		}
+		if err != nil {
+			unix.Close(fd)
+			return &UpperError{Path: u.Path, Why: u.Why, Err: err}
+		}
+		return errors.Join(server.Keep(sock, fd), unix.Close(fd))
+	}
+	return &UpperError{Path: u.Path, Why: u.Why, Err: unix.EEXIST}
+}
+
+// discardOld has the directories removed that a server left when it was killed: those that nobody has locked.
+func (d diskUpper) discardOld(sock int) {
+	fd, err := unix.Openat(d.dir, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	f := os.NewFile(uintptr(fd), ".")
+	names, _ := f.Readdirnames(-1)
+	f.Close()
+	for _, name := range names {
+		if strings.HasPrefix(name, scratchPrefix()) && d.unused(name) {
+			server.Discard(sock, d.dir, name)
+		}
+	}
+}
+
+// unused tells whether name is a directory of ours that nobody has locked.
+func (d diskUpper) unused(name string) bool {
+	fd, err := unix.Openat(d.dir, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	return unix.Fstat(fd, &st) == nil && int(st.Uid) == os.Getuid() && unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) == nil
+}
+
+// abandon removes what was made for a server that never came to life. What it may still do itself is done twice.
+func (u *Upper) abandon() {
+	if u.Kind == UpperScratch && u.Made != "" {
+		os.RemoveAll(filepath.Join(u.Path, u.Made))
+	}
+}
