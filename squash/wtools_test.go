@@ -246,7 +246,6 @@ func TestSize(t *testing.T) {
 		"-comp zstd -Xcompression-level 15 -b 256K -always-use-fragments",
 		"-comp zstd -Xcompression-level 1 -no-fragments",
 		"-comp xz -b 256K",
-		"-comp xz -b 16K",
 		"-comp lz4",
 		"-comp lz4 -Xhc",
 		"-no-compression",

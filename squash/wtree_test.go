@@ -240,7 +240,7 @@ func allOptions() []WriterOptions {
 	return []WriterOptions{
 		{},
 		{Compression: comp("gzip"), BlockSize: 4 << 10, Workers: 3},
-		{Compression: comp("gzip:1"), BlockSize: 1 << 20},
+		{Compression: comp("gzip:1"), BlockSize: 256 << 10},
 		{Compression: comp("gzip:9"), NoFragments: true},
 		{Compression: comp("zstd:1"), AlwaysFragments: true, BlockSize: 16 << 10},
 		{Compression: comp("zstd:19"), BlockSize: 4 << 10, NoDuplicates: true},
