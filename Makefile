@@ -36,11 +36,11 @@ install: build ## into PREFIX=/usr/local (DESTDIR=)
 	install -D -m 0755 cmd/coracle/coracle-images $(DESTDIR)$(PREFIX)/libexec/coracle/coracle-images
 
 .PHONY: demo
-demo: build tools ## assemble an image from Debian packages and run commands in it
+demo: build tools ## make an image file of an OCI image of Debian packages, and run commands in it
 	@$(NEED) build fixtures
 	$(GO) run -buildvcs=false -trimpath ./e2e/fixtures -out $(FIXTURES) demo
 	$(GO) build -buildvcs=false -o bin/asuser ./e2e/asuser
-	bin/asuser -stage bin/coracle -stage $(FIXTURES)/debian-zstd.sif -stage e2e/demo.sh -- sh demo.sh
+	bin/asuser -stage bin/coracle -stage $(FIXTURES)/app.oci -stage e2e/demo.sh -- sh demo.sh
 
 .PHONY: test
 test: lint unit e2e ## everything that must pass (CI=true: nothing may be skipped)

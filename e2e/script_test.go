@@ -88,6 +88,7 @@ var features = map[string]func() error{
 		return try("unshare", "--user", "--map-root-user", "--mount", "sh", "-c",
 			`mount -t tmpfs none /mnt && mkdir /mnt/l /mnt/m && mount -t overlay -o lowerdir=/mnt/l:/mnt/m,userxattr none /mnt/m`)
 	},
+	"subids": func() error { return try("unshare", "--map-root-user", "--map-auto", "true") },
 	"cpus2":  func() error { return try("sh", "-c", `test "$(nproc)" -ge 2`) },
 	"groups": func() error { return try("sh", "-c", `test "$(id -G | wc -w)" -ge 2`) },
 }

@@ -27,7 +27,7 @@ func become(p *Plan, dir string) error {
 	case cmd.Umask >= 0:
 		unix.Umask(cmd.Umask)
 	}
-	if err := userns.DropCapabilities(); err != nil {
+	if err := privileges(p); err != nil {
 		return err
 	}
 	for {
@@ -40,6 +40,24 @@ func become(p *Plan, dir string) error {
 		if cmd, err = inside.Explain(cmd, err); err != nil {
 			return err
 		}
+	}
+}
+
+// privileges leaves the payload none, or all that root has in the user namespace.
+func privileges(p *Plan) error {
+	switch p.Fakeroot {
+	case FakerootIDs:
+		return nil
+	case FakerootFilter:
+		return userns.FakeOwners()
+	}
+	return userns.DropCapabilities()
+}
+
+// warn prints a warning in the caller's style.
+func warn(p *Plan, text string) {
+	if !p.Quiet {
+		os.Stderr.WriteString(p.WarningPrefix + text + "\n")
 	}
 }
 

@@ -27,7 +27,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		execCommand(), runCommand(), shellCommand(), testCommand(),
-		buildCommand(), pullCommand(), cacheCommand(),
+		buildCommand(), pullCommand(), overlayCommand(), cacheCommand(),
 		inspectCommand(), runHelpCommand(),
 		doctorCommand(),
 		{

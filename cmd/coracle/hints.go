@@ -26,6 +26,9 @@ func (c *cli) hint(err error) string {
 	var point *bind.PointError
 	var source *bind.SourceError
 	var command *env.ExecError
+	if h := layerHint(err); h != "" {
+		return h
+	}
 	switch {
 	case errors.As(err, &missing):
 		return missingHint(missing)
@@ -43,9 +46,6 @@ func (c *cli) hint(err error) string {
 		return "a bind's source is a path on the host; the path in the container follows after a colon"
 	case errors.As(err, &command):
 		return commandHint(command)
-	}
-	if h := layerHint(err); h != "" {
-		return h
 	}
 	if h := c.sourceHint(err); h != "" {
 		return h

@@ -75,6 +75,7 @@ func (c *cli) makeFile(string, string, bool, *sourceFlags, *writerFlags) error {
 func (c *cli) listCache(*cacheFlags) error                                     { return takeOver() }
 func (c *cli) cleanCache(*cacheFlags, []string) error                          { return takeOver() }
 func (c *cli) printCached(string, *sourceFlags) error                          { return takeOver() }
+func (f *overlayFlags) seal(*cli, string, string) error                        { return takeOver() }
 
 // sourceHint is for the second program's errors.
 func (c *cli) sourceHint(error) string { return "" }

@@ -95,6 +95,23 @@ func tmpfsSize(s string) (int64, error) {
 	return max(int64(n*float64(int64(1)<<shift)), 4096), nil
 }
 
+// An overlayError is an image package's error about an overlay.
+type overlayError struct {
+	path string
+	err  error
+}
+
+func (e *overlayError) Error() string {
+	err := e.err
+	var p *image.PathError
+	if errors.As(err, &p) {
+		err = p.Err
+	}
+	return fmt.Sprintf("overlay %q: %v", e.path, err)
+}
+
+func (e *overlayError) Unwrap() error { return e.err }
+
 // openedLayers are the image files among the overlays.
 type openedLayers []*image.Image
 
@@ -119,7 +136,7 @@ func openLayers(req *runtime.Request, facts *runtime.Facts, root *runtime.Root) 
 		parts, err := image.OpenOverlay(o.Path)
 		all = append(all, parts...)
 		if err != nil {
-			return all, err
+			return all, &overlayError{o.Path, err}
 		}
 		for _, img := range parts {
 			f := runtime.OverlayFacts{Overlay: o, Root: rootOf(img)}
@@ -158,11 +175,17 @@ func layerHint(err error) string {
 	var busy *runtime.BusyError
 	var layer *runtime.LayerError
 	var none *image.NoOverlayError
+	var file *overlayError
+	var missing *image.MissingError
 	switch {
 	case errors.Is(err, runtime.ErrNoOverlay):
 		return "it takes Linux 5.11 or later; single directories can be written to without: --scratch DIR or --bind SRC:DST"
 	case errors.Is(err, runtime.ErrWriters):
 		return "add :ro to all but one"
+	case errors.As(err, &file) && errors.As(err, &missing) && len(missing.Similar) == 0:
+		return "for a new one: coracle overlay create " + file.path
+	case errors.As(err, &file) && errors.Is(err, image.ErrExt):
+		return "take its files out: mkdir DIR && debugfs -R 'rdump /upper DIR' " + file.path + "; then --overlay DIR"
 	case errors.As(err, &busy):
 		return "wait until it has ended, or read what is there: --overlay " + busy.Path + ":ro"
 	case errors.As(err, &upper):
