@@ -36,7 +36,7 @@ type writerFlags struct {
 
 func (w *writerFlags) table() []flag {
 	return []flag{
-		{name: "compression", arg: "NAME[:LEVEL]", str: &w.compression, group: "Image file", help: "zstd (the default), gzip, none"},
+		{name: "compression", arg: "NAME[:LEVEL]", str: &w.compression, group: "Image file", help: "zstd (the default), gzip, xz, lz4, none"},
 		{name: "block-size", arg: "SIZE", str: &w.blockSize, help: "4K to 1M (128K)"},
 		{name: "mksquashfs-args", arg: "ARGS", str: &w.mksquashfs, help: "-comp, -Xcompression-level, -b and others"},
 	}
