@@ -27,18 +27,20 @@ help: ## list the targets
 .PHONY: build
 build: ## the static binary bin/coracle (VERSION=)
 	@$(NEED) build
-	$(GOBUILD) -ldflags '$(LDFLAGS)' -o bin/coracle ./cmd/coracle
+	$(GOBUILD) -ldflags '$(LDFLAGS)' -o cmd/coracle/coracle-images ./cmd/coracle
+	$(GOBUILD),lean -ldflags '$(LDFLAGS)' -o bin/coracle ./cmd/coracle
 
 .PHONY: install
 install: build ## into PREFIX=/usr/local (DESTDIR=)
 	install -D -m 0755 bin/coracle $(DESTDIR)$(PREFIX)/bin/coracle
+	install -D -m 0755 cmd/coracle/coracle-images $(DESTDIR)$(PREFIX)/libexec/coracle/coracle-images
 
 .PHONY: demo
-demo: build tools ## assemble an image from Debian packages and run commands in it
+demo: build tools ## make an image file of an OCI image of Debian packages, and run commands in it
 	@$(NEED) build fixtures
 	$(GO) run -buildvcs=false -trimpath ./e2e/fixtures -out $(FIXTURES) demo
 	$(GO) build -buildvcs=false -o bin/asuser ./e2e/asuser
-	bin/asuser -stage bin/coracle -stage $(FIXTURES)/debian-zstd.sif -stage e2e/demo.sh -- sh demo.sh
+	bin/asuser -stage bin/coracle -stage $(FIXTURES)/app.oci -stage e2e/demo.sh -- sh demo.sh
 
 .PHONY: test
 test: lint unit e2e ## everything that must pass (CI=true: nothing may be skipped)
@@ -60,6 +62,7 @@ unit: build tools ## unit tests, import arrows, init budget, with the race detec
 
 .PHONY: e2e
 e2e: build fixtures ## end-to-end tests, as an ordinary user (RUN=regexp)
+	@$(NEED) peers
 	$(GO) test $(VERBOSE) -count=1 -timeout 15m ./e2e $(if $(RUN),-run '$(RUN)')
 
 .PHONY: fixtures
@@ -85,16 +88,25 @@ fuzz: ## a burst of every fuzz target (FUZZTIME=10, seconds each)
 	done
 
 .PHONY: bench
-bench: build tools ## side by side with bubblewrap, charliecloud and squashfuse (BENCH=launch)
-	@$(NEED) build fixtures bench
+bench: $(addprefix bench-,$(or $(BENCH),launch read)) ## side by side with others (BENCH=launch, BENCH=read)
+
+.PHONY: bench-launch
+bench-launch: build tools
+	@$(NEED) fixtures bench
 	$(GO) run -buildvcs=false -trimpath ./e2e/fixtures -out $(FIXTURES) bench
 	$(GO) build -buildvcs=false -o bin/asuser ./e2e/asuser
-	@for b in $(or $(BENCH),$(notdir $(wildcard bench/*))); do \
-	  $(GO) build -buildvcs=false -o bin/bench-$$b ./bench/$$b; \
-	  bin/asuser -stage bin/coracle -stage bin/bench-$$b -stage $(FIXTURES) -- ./bench-$$b; \
-	done
+	$(GO) build -buildvcs=false -o bin/bench-launch ./bench/launch
+	bin/asuser -stage bin/coracle -stage bin/bench-launch -stage $(FIXTURES) -- ./bench-launch
+
+# Started as root, it has the kernel's own squashfs to compare with.
+.PHONY: bench-read
+bench-read: build tools
+	@$(NEED) fixtures bench
+	$(GO) run -buildvcs=false -trimpath ./e2e/fixtures -out $(FIXTURES) read
+	$(GO) build -buildvcs=false -o bin/bench-read ./bench/read
+	for c in gzip zstd; do bin/bench-read -tree $(FIXTURES)/tree-$$c.sqsh -big $(FIXTURES)/big-$$c.sqsh; done
 
 .PHONY: clean
 clean: ## remove everything that was built
 	@chmod -R u+w bin 2>/dev/null || true
-	rm -rf bin
+	rm -rf bin cmd/coracle/coracle-images

@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"errors"
+	"net"
 	"os"
 	"os/exec"
 	"slices"
@@ -22,6 +23,7 @@ import (
 //	waitgone                  within two seconds no process, mount or socket of ours is left
 //	samelines FILE1 FILE2     the files have the same lines, in any order
 //	json FILE                 the file is one JSON value that is not empty
+//	port NAME                 sets the variable NAME to a TCP port that nobody listens on
 //	term FILE command...      the command on a terminal, driven by the lines of FILE (see terminal)
 func commands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
@@ -31,7 +33,18 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"samelines": cmdSamelines,
 		"json":      cmdJSON,
 		"term":      cmdTerm,
+		"port":      cmdPort,
 	}
+}
+
+func cmdPort(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: port NAME")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	defer l.Close()
+	ts.Setenv(args[0], strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
 }
 
 func cmdStatus(ts *testscript.TestScript, neg bool, args []string) {

@@ -1,4 +1,5 @@
-# What `make demo` shows: an ordinary user runs commands in a single-file image.
+# What `make demo` shows: an ordinary user makes an image file of a container image of three layers, and
+# runs commands in it.
 set -eu
 
 step() {
@@ -7,12 +8,16 @@ step() {
 }
 
 echo "as $(id -un) ($(id -u)), in $(pwd):"
-step ls -lh debian-zstd.sif
-step ./coracle exec debian-zstd.sif python3 -c 'import os; print(*open("/etc/os-release"), "as user", os.getuid(), "in", os.getcwd())'
-step ./coracle run debian-zstd.sif some arguments
-step ./coracle exec --containall debian-zstd.sif cat /proc/1/comm
+step ./coracle build app.sif oci:app.oci:2
+step ls -lh app.sif
+step ./coracle run app.sif
+step ./coracle run app.sif all on this "node, too"
+step ./coracle exec app.sif python3 -c 'import os; print(*open("/etc/os-release"), "as user", os.getuid(), "in", os.getcwd())'
+step ./coracle exec app.sif sh -c 'test ! -e /opt/app/notes && test ! -e /usr/share/perl5 && ls /var/lib/dpkg'
+step ./coracle inspect app.sif
+step ./coracle exec --containall app.sif cat /proc/1/comm
 status=0
-step ./coracle exec debian-zstd.sif perl -e 'exit 42' || status=$?
+step ./coracle exec app.sif sh -c 'exit 42' || status=$?
 echo "exit status $status"
 test "$status" = 42
-step ./coracle exec --dry-run --contain debian-zstd.sif python3 train.py
+step ./coracle exec --dry-run --contain app.sif python3 train.py

@@ -47,7 +47,7 @@ func TestKillLaunch(t *testing.T) {
 		t.Fatalf("exec true: %v\n%s", err, out)
 	}
 	whole := max(time.Since(begin), 2*time.Millisecond)
-	for _, flags := range [][]string{nil, {"--containall"}, {"--underlay"}} {
+	for _, flags := range [][]string{nil, {"--containall"}, {"--underlay"}, {"--fakeroot"}, {"--fakeroot", "--pid"}} {
 		t.Run(strings.Join(append([]string{"exec"}, flags...), " "), func(t *testing.T) {
 			before := files()
 			for i := range kills {

@@ -45,12 +45,7 @@ func inCI() bool { return os.Getenv("CI") != "" && os.Getenv("CI") != "false" }
 func runAsUser() (status int, err error) {
 	for _, path := range []string{"../bin/coracle", "../bin/fixtures/bad"} {
 		if _, err := os.Stat(path); err != nil {
-			err = fmt.Errorf("%w (`make e2e` makes it)", err)
-			if inCI() {
-				return 0, err
-			}
-			fmt.Fprintln(os.Stderr, "e2e: skipped:", err)
-			return 0, nil
+			return 0, fmt.Errorf("%w (`make e2e` makes it)", err)
 		}
 	}
 	account, err := user.Ordinary()

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"coracle/userns"
 )
 
 // patience is how long after the end of the last user nothing may be left.
@@ -27,18 +29,45 @@ func (p process) String() string { return fmt.Sprintf("process %d %s (%s)", p.pi
 // isServer reports whether the process is coracle itself and not a payload.
 func (p process) isServer() bool { return p.comm == "coracle" }
 
-// processes lists this user's processes that are coracle or whose mount namespace is
-// not ours. Zombies, which hold nothing, are left out.
+// isHelper reports whether the process is one of those that write id maps.
+func (p process) isHelper() bool { return p.comm == "newuidmap" || p.comm == "newgidmap" }
+
+// ids are the ids of this user: the own one and the subordinate ones.
+type ids []userns.SubRange
+
+func ownIDs() ids {
+	text, _ := os.ReadFile("/etc/subuid")
+	return append(ids{{First: os.Getuid(), Count: 1}}, userns.ParseSubIDs(string(text), os.Getenv("USER"), os.Getuid())...)
+}
+
+func (list ids) has(uid int) bool {
+	return slices.ContainsFunc(list, func(r userns.SubRange) bool { return uid >= r.First && uid < r.First+r.Count })
+}
+
+func (list ids) sub(uid int) bool { return list[1:].has(uid) }
+
+// realUID finds the real user id in the text of /proc/PID/status; -1 it has none.
+func realUID(status []byte) int {
+	uid := -1
+	if _, line, ok := bytes.Cut(status, []byte("\nUid:\t")); ok {
+		fmt.Sscanf(string(line), "%d", &uid)
+	}
+	return uid
+}
+
+// processes lists this user's processes that are coracle, that write its id maps, that have subordinate ids or whose
+// mount namespace is not ours. Zombies, which hold nothing, are left out.
 func processes() (list []process) {
 	ours, _ := os.Readlink("/proc/self/ns/mnt")
+	own := ownIDs()
 	dirs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, d := range dirs {
 		var st syscall.Stat_t
-		if syscall.Stat(d, &st) != nil || int(st.Uid) != os.Getuid() && st.Uid != 0 {
+		if syscall.Stat(d, &st) != nil || !own.has(int(st.Uid)) && st.Uid != 0 {
 			continue // a process that may not be dumped belongs to root in /proc
 		}
 		status, err := os.ReadFile(d + "/status")
-		if err != nil || !bytes.Contains(status, fmt.Appendf(nil, "\nUid:\t%d\t", os.Getuid())) || bytes.Contains(status, []byte("\nState:\tZ")) {
+		if err != nil || !own.has(realUID(status)) || bytes.Contains(status, []byte("\nState:\tZ")) {
 			continue
 		}
 		comm, _ := os.ReadFile(d + "/comm")
@@ -46,14 +75,15 @@ func processes() (list []process) {
 		ns, err := os.Readlink(d + "/ns/mnt")
 		p := process{comm: strings.TrimSpace(string(comm)), cmdline: string(bytes.ReplaceAll(line, []byte{0}, []byte{' '}))}
 		p.pid, _ = strconv.Atoi(filepath.Base(d))
-		if p.isServer() || err == nil && ns != ours {
+		if p.isServer() || p.isHelper() || own.sub(int(st.Uid)) || err == nil && ns != ours {
 			list = append(list, p)
 		}
 	}
 	return list
 }
 
-// mounts lists FUSE mounts and sockets with our name.
+// mounts lists FUSE mounts with our name, and this user's sockets with our name: abstract
+// ones are seen by everybody on the machine, so the name holds the user id.
 func mounts() (list []string) {
 	data, _ := os.ReadFile("/proc/self/mountinfo")
 	for line := range strings.Lines(string(data)) {
@@ -63,7 +93,7 @@ func mounts() (list []string) {
 	}
 	data, _ = os.ReadFile("/proc/net/unix")
 	for line := range strings.Lines(string(data)) {
-		if strings.Contains(line, "coracle") {
+		if strings.Contains(line, fmt.Sprintf("coracle-%d-", os.Getuid())) {
 			list = append(list, "socket "+strings.TrimSpace(line))
 		}
 	}

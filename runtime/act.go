@@ -32,6 +32,7 @@ type tree struct {
 	layers  []mnt.Source // by layer; those of directories only
 	upper   mnt.Source   // of a writable layer on disk
 	files   int          // how many generated files there are
+	suid    bool         // setuid bits of the image count
 }
 
 // An opError is a mount operation that failed.
@@ -52,7 +53,7 @@ func (e *opError) Unwrap() error { return e.Err }
 // buildTree makes the container's tree and enters it. The images arrive on sock; what can be done
 // without them is done while the server starts.
 func buildTree(p *Plan, sock int) error {
-	t := &tree{root: -1, upper: mnt.NoSource}
+	t := &tree{root: -1, upper: mnt.NoSource, suid: p.Fakeroot == FakerootIDs}
 	// Everything on the host is opened while nothing hides it.
 	if err := t.openSources(p); err != nil {
 		return err

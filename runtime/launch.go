@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 
+	"coracle/runtime/env"
 	"coracle/runtime/server"
 	"coracle/runtime/stage"
 	"coracle/userns"
@@ -20,25 +21,42 @@ func Launch(p *Plan) error {
 	}
 	sock := -1
 	if p.Root.Kind == Squashfs || len(p.Images) > 0 || p.Upper.onDisk() {
-		if sock, err = server.Start(serverConfig(p), mapText(p.UIDs), mapText(p.GIDs)); err != nil {
+		if sock, err = server.Start(serverConfig(p), p.header()); err != nil {
 			return err
 		}
 	}
 	if err := up.handOver(sock, &p.Upper); err != nil {
 		return err
 	}
-	h := &userns.Header{Role: userns.Enter, Sock: sock, Pidfd: -1, Listener: -1, Flags: userns.Lock, Namespaces: p.namespaces(), UIDMap: mapText(p.UIDs), GIDMap: mapText(p.GIDs)}
+	h := p.header()
+	h.Role, h.Sock, h.Namespaces = userns.Enter, sock, p.namespaces()
+	if p.Fakeroot == "" {
+		h.Flags |= userns.Lock
+	}
 	if !p.Join {
 		h.Flags |= userns.NewUser
 	}
 	if p.Init {
 		h.Flags |= userns.Init
 	}
-	fd, err := stage.File(h, p)
+	travels := *p
+	if p.Command != nil {
+		travels.Env = env.Spec{} // it has come down to the command
+	}
+	fd, err := stage.File(&h, &travels)
 	if err != nil {
 		return err
 	}
 	return stage.Become(fd)
+}
+
+// header is what the user namespaces of the launch and of its image server have in common.
+func (p *Plan) header() userns.Header {
+	h := userns.Header{Sock: -1, Pidfd: -1, Listener: -1, UIDMap: mapText(p.UIDs), GIDMap: mapText(p.GIDs)}
+	if p.Fakeroot == FakerootIDs {
+		h.Flags, h.NewUIDMap, h.NewGIDMap = userns.Helpers, p.Helpers[0], p.Helpers[1]
+	}
+	return h
 }
 
 // namespaces returns what the constructor unshares besides the user namespace.
@@ -57,6 +75,9 @@ func (p *Plan) namespaces() uintptr {
 
 func serverConfig(p *Plan) *server.Config {
 	c := &server.Config{Uid: p.UIDs[0].Inside, Gid: p.GIDs[0].Inside, Key: p.Share, Log: p.ServerLog}
+	if p.Fakeroot == FakerootIDs {
+		c.UIDs, c.GIDs = reach(p.UIDs), reach(p.GIDs)
+	}
 	roots := p.Images
 	if p.Root.Kind == Squashfs {
 		roots = append([]Root{p.Root}, p.Images...)
@@ -102,6 +123,9 @@ func enter(p *Plan, o userns.Outcome) error {
 	if err := o.Err(); err != nil {
 		p.Upper.abandon()
 		return err
+	}
+	if o.Small {
+		warn(p, p.settle(o.Step))
 	}
 	if err := buildTree(p, o.Sock); err != nil {
 		return err

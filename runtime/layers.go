@@ -105,7 +105,7 @@ func (t *tree) placeLayer(i int, l Layer) (at string, err error) {
 		return at, mnt.Attach(t.images[l.Image], dir)
 	}
 	defer t.layers[i].Close()
-	return at, t.layers[i].Bind(dir, imageAttr)
+	return at, t.layers[i].Bind(dir, t.imageAttr())
 }
 
 // placeUpper provides base/upper with the directories upper and work in it.
@@ -149,7 +149,7 @@ func makeUpper(dir string) error {
 // to disk (volatile, Linux 5.10). Only one that starts empty can do without attributes of its own (userxattr, 5.11).
 func (t *tree) mountOverlay(p *Plan, lower []string) error {
 	data := "lowerdir=" + strings.Join(lower, ":")
-	attr := imageAttr
+	attr := t.imageAttr()
 	if p.Upper.Kind != "" {
 		attr.ReadOnly = false
 		up := filepath.Join(t.base, "upper")

@@ -29,8 +29,11 @@ func (e *DirError) Unwrap() error { return e.Err }
 // setHome decides what $HOME is in the container, mounted or not.
 func (m *mounter) setHome() {
 	home := m.facts.HomeDir
-	if m.req.Home.Source != "" {
+	switch {
+	case m.req.Home.Source != "":
 		home = m.req.Home.Target
+	case m.req.Fakeroot:
+		home = "/root"
 	}
 	if path.IsAbs(home) {
 		m.home = path.Clean(home)
@@ -61,8 +64,8 @@ func (m *mounter) mountHome() {
 		}
 		return
 	}
-	if !custom && (ofTheSystem(m.home) || m.home == "/usr/bin" || m.home == "/usr/sbin") {
-		return // the home of daemon, bin, sys
+	if !custom && !usersHome(m.facts.HomeDir) {
+		return
 	}
 	op := bind.Op{Type: bind.Bind, Source: m.facts.HomeDir, Target: m.home, NoDev: true, Optional: true, Why: "home"}
 	if custom {
@@ -81,6 +84,12 @@ func (m *mounter) mountHome() {
 	}
 	// Below /tmp the bind of /tmp may show it already.
 	m.out = append(m.out, bind.Mount{Op: op, Unless: !custom})
+}
+
+// usersHome tells whether dir can be a user's home: those of daemon, bin and sys cannot.
+func usersHome(dir string) bool {
+	dir = path.Clean(dir)
+	return path.IsAbs(dir) && !ofTheSystem(dir) && dir != "/usr/bin" && dir != "/usr/sbin"
 }
 
 // ofTheSystem tells whether a directory of the host is never bound by itself, as working

@@ -16,7 +16,10 @@ const maxTable = 1 << 20
 // files mounts /etc/passwd and /etc/group with the user added, the host's resolv.conf, and
 // a hostname. An image without user tables stays without.
 func (m *mounter) files() {
-	if m.facts.UID != 0 {
+	switch {
+	case m.req.Fakeroot:
+		m.rootFiles()
+	case m.facts.UID != 0:
 		if user := passwdEntry(m.facts, m.home); len(user) > 0 {
 			m.table("/etc/passwd", user)
 		}

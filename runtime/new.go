@@ -54,10 +54,10 @@ func New(req *Request, facts *Facts, root *Root, data []Root) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	who := identify(req, facts)
 	p := &Plan{
 		Program: req.Program, Action: req.Action, User: facts.User,
-		UIDs: []IDRange{{facts.UID, facts.UID, 1}},
-		GIDs: []IDRange{{facts.GID, facts.GID, 1}},
+		UIDs: who.uids, GIDs: who.gids, Fakeroot: who.way, FakerootWhy: who.why,
 
 		PID: req.PID, Init: req.PID && !req.NoInit, IPC: req.IPC,
 		UTS: req.UTS || req.Hostname != "", Net: req.Net, Hostname: req.Hostname,
@@ -72,6 +72,9 @@ func New(req *Request, facts *Facts, root *Root, data []Root) (*Plan, error) {
 	if req.NoUmask {
 		p.Umask = 0o022
 	}
+	if who.way == FakerootIDs {
+		p.Helpers = [2]string{facts.SubIDs.NewUIDMap, facts.SubIDs.NewGIDMap}
+	}
 	if err := p.stack(req, facts); err != nil {
 		return nil, err
 	}
@@ -82,6 +85,9 @@ func New(req *Request, facts *Facts, root *Root, data []Root) (*Plan, error) {
 	var warnings []string
 	p.Env, warnings = env.New(envOptions(req, root, mounts.Home))
 	p.Warnings = append(append(mounts.Warnings, p.Warnings...), warnings...)
+	if who.warning != "" {
+		p.Warnings = append(p.Warnings, who.warning)
+	}
 	p.Layout.Warnings = nil
 	if cmd, ok := p.Env.Early(viewFiles{mounts.View}, p.Dir[0]); ok {
 		p.Command = &cmd
@@ -110,8 +116,12 @@ func envOptions(req *Request, root *Root, home string) env.Options {
 	for _, b := range req.Binds {
 		binds = append(binds, b.Target)
 	}
+	host := req.Env
+	if req.Fakeroot {
+		host = rootEnv(host)
+	}
 	return env.Options{
-		Program: req.Program, Action: string(req.Action), Args: req.Args, Host: req.Env,
+		Program: req.Program, Action: string(req.Action), Args: req.Args, Host: host,
 		CleanEnv: req.CleanEnv, NoEnv: req.NoEnv, SetEnv: req.SetEnv, NoEval: req.NoEval,
 		App: req.App, Shell: req.ShellBin,
 		ImageName: req.Image, ImagePath: root.Path, Binds: binds, Home: home,

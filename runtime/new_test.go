@@ -19,6 +19,7 @@ func plan(t *testing.T, req Request, change func(*Facts)) (*Plan, error) {
 	t.Helper()
 	facts := ada(cluster())
 	facts.Overlay = true
+	facts.SubIDs.Free = 100000
 	if change != nil {
 		change(&facts)
 	}
@@ -43,9 +44,15 @@ func TestWriteText(t *testing.T) {
 			Binds:   []bind.Spec{{Source: "/data/set", Target: "/srv/in put", ReadOnly: true, Why: "--bind"}},
 			Workdir: "/scratch/ada/run", Scratch: []string{"/fast"}, Hostname: "node", SetEnv: []string{"K=a b"},
 		},
-		"shell": {Action: Shell, NoHome: true, Net: true, Underlay: true, PID: true, NoInit: true},
+		"fakeroot-filter": {Fakeroot: true},
+		"shell":           {Action: Shell, NoHome: true, Net: true, Underlay: true, PID: true, NoInit: true},
+		"fakeroot":        {Fakeroot: true},
 	} {
-		p, err := plan(t, req, nil)
+		p, err := plan(t, req, func(f *Facts) {
+			if name == "fakeroot" {
+				f.SubIDs = adaSub()
+			}
+		})
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}

@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"os"
+	"strings"
 	"syscall"
 
 	"coracle/runtime/env"
@@ -26,7 +27,7 @@ func become(p *Plan, dir string) error {
 	case cmd.Umask >= 0:
 		unix.Umask(cmd.Umask)
 	}
-	if err := userns.DropCapabilities(); err != nil {
+	if err := privileges(p); err != nil {
 		return err
 	}
 	for {
@@ -42,12 +43,36 @@ func become(p *Plan, dir string) error {
 	}
 }
 
-// resolve returns what to execute: as planned, or, where only the container could tell, as it is now.
-func resolve(p *Plan, inside env.Inside) (env.Command, error) {
-	if p.Command != nil && inside.Dir == p.Dir[0] {
-		return *p.Command, nil
+// privileges leaves the payload none, or all that root has in the user namespace.
+func privileges(p *Plan) error {
+	switch p.Fakeroot {
+	case FakerootIDs:
+		return nil
+	case FakerootFilter:
+		return userns.FakeOwners()
 	}
-	return p.Env.Resolve(inside)
+	return userns.DropCapabilities()
+}
+
+// warn prints a warning in the caller's style.
+func warn(p *Plan, text string) {
+	if !p.Quiet {
+		os.Stderr.WriteString(p.WarningPrefix + text + "\n")
+	}
+}
+
+// resolve returns what to execute: as planned, or, where only the container can tell, as it is now.
+func resolve(p *Plan, inside env.Inside) (env.Command, error) {
+	if p.Command == nil {
+		return p.Env.Resolve(inside)
+	}
+	cmd := *p.Command
+	for i, kv := range cmd.Env {
+		if strings.HasPrefix(kv, "PWD=") { // not always the directory that was planned
+			cmd.Env[i] = "PWD=" + inside.Dir
+		}
+	}
+	return cmd, nil
 }
 
 // report prints what the image's scripts gave rise to, in the caller's style.

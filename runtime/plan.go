@@ -25,6 +25,10 @@ type Plan struct {
 	GIDs    []IDRange
 	User    string `json:",omitempty"`
 
+	Fakeroot    Fakeroot  `json:",omitempty"` // how the user is root inside; "": not at all
+	FakerootWhy string    `json:",omitempty"` // why in this way
+	Helpers     [2]string // FakerootIDs: paths of newuidmap and newgidmap
+
 	PID      bool   `json:",omitempty"`
 	Init     bool   `json:",omitempty"` // appinit is PID 1
 	IPC      bool   `json:",omitempty"`

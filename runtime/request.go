@@ -5,7 +5,10 @@
 // Launch and Enter carry a plan out.
 package runtime
 
-import "coracle/bind"
+import (
+	"coracle/bind"
+	"coracle/userns"
+)
 
 // An Action is one of the ways to start something in a container.
 type Action string
@@ -64,6 +67,9 @@ type Request struct {
 	ShellBin string // shell only: --shell
 	NoUmask  bool
 
+	Fakeroot     bool // root inside
+	IgnoreSubUID bool // Fakeroot: as if the user had no subordinate ids
+
 	DryRun  bool
 	Quiet   bool // no warnings
 	Verbose int
@@ -115,5 +121,14 @@ type Facts struct {
 	Memory   int64          // bytes of memory that the job may use, where the request depends on it; 0 unknown
 	Scratch  Place          // where Request.ScratchOverlay is
 	Overlays []OverlayFacts // what Request.Overlays are, in the same order
+	SubIDs   SubIDs         // for Request.Fakeroot; zero unless that is asked for
 	TTY      string         // the terminal of standard input, output or error, as the host names it: /dev/pts/3; "" none
+}
+
+// SubIDs are the caller's subordinate ids and what it takes to map them.
+type SubIDs struct {
+	UIDs, GIDs           []userns.SubRange
+	Free                 int    // the first id that nobody has been given
+	NewUIDMap, NewGIDMap string // paths of the helpers that may write id maps; "" none
+	NoNewPrivs           bool   // no_new_privs is set: the helpers have no rights
 }

@@ -13,8 +13,11 @@ import (
 )
 
 // imageAttr are the restrictions on the image below everything: nothing in it can be changed, no device
-// in it works, no setuid bit counts.
-var imageAttr = mnt.Attr{ReadOnly: true, NoDev: true, NoSuid: true}
+// in it works, and no setuid bit counts, but where there are other ids than the caller's: those are all that
+// such a bit gives away.
+func (t *tree) imageAttr() mnt.Attr {
+	return mnt.Attr{ReadOnly: true, NoDev: true, NoSuid: !t.suid}
+}
 
 // makeBase mounts the session's tmpfs and returns the sandbox that is to be the root, if one is.
 func (t *tree) makeBase(p *Plan) (sandbox *mnt.Source, err error) {
@@ -95,7 +98,7 @@ func (t *tree) placeImage(at string, sandbox *mnt.Source) error {
 	defer unix.Close(dir)
 	if sandbox != nil {
 		defer sandbox.Close()
-		if err := sandbox.Bind(dir, imageAttr); err != nil {
+		if err := sandbox.Bind(dir, t.imageAttr()); err != nil {
 			return fmt.Errorf("bind the image: %w", err)
 		}
 		return nil
@@ -138,7 +141,7 @@ func (t *tree) overlayPoints(l *bind.Layout) error {
 		return err
 	}
 	data := "lowerdir=" + filepath.Join(t.base, "points") + ":" + filepath.Join(t.base, "image")
-	return mnt.NewAt("overlay", "overlay", filepath.Join(t.base, "root"), imageAttr, data)
+	return mnt.NewAt("overlay", "overlay", filepath.Join(t.base, "root"), t.imageAttr(), data)
 }
 
 // makePoints makes the layer itself, in base/points.

@@ -7,7 +7,7 @@ import (
 
 // protocol is the version of what launches and image servers say to each other, the Config and the
 // reply included. A program with another one does not share.
-const protocol = 1
+const protocol = 2
 
 // shareKey is what launches have in common that share an image server: the caller, the job, the
 // id maps and the images, down to the files' identity. "" means that nothing is shared.

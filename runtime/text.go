@@ -18,7 +18,13 @@ func (p *Plan) WriteText(w io.Writer) error {
 	row := func(what, how, attr, why string) {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", what, how, attr, why)
 	}
-	row("user", fmt.Sprintf("uid %s, gid %s", ranges(p.UIDs), ranges(p.GIDs)), "", "")
+	row("user", fmt.Sprintf("uid %s, gid %s", ranges(p.UIDs), ranges(p.GIDs)), "", p.FakerootWhy)
+	if p.Fakeroot != "" {
+		row("privileges", "all capabilities inside", "", "--fakeroot")
+	}
+	if p.Fakeroot == FakerootFilter {
+		row("seccomp", "chown, setuid, mknod and their kin do nothing and succeed", "", "--fakeroot")
+	}
 	if ns := p.namespaceNames(); ns != "" {
 		row("namespace", ns, "", "")
 	}
@@ -50,7 +56,7 @@ func (p *Plan) WriteText(w io.Writer) error {
 	}
 	row(string(p.Action), p.command(), "", "in "+strings.Join(p.Dir, ", else "))
 	for _, warning := range p.Warnings {
-		row("warning", warning, "", "")
+		fmt.Fprintf(t, "warning\t%s\n", warning) // however long: no cell of the table
 	}
 	t.Flush() // a buffer takes everything
 	for line := range strings.Lines(table.String()) {

@@ -74,7 +74,7 @@ func (t *tree) bindUnderlay(dir string) error {
 		return err
 	}
 	defer unix.Close(target)
-	return mnt.Bind(source, target, true, imageAttr)
+	return mnt.Bind(source, target, true, t.imageAttr())
 }
 
 // remake fills the directory of the patchwork for path: the image's entries and the missing points.

@@ -1,14 +1,16 @@
 package squash
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"strconv"
 	"strings"
 
+	"coracle/squash/deflate"
+	"coracle/squash/lz4"
+	"coracle/squash/xz"
+
 	"github.com/DataDog/zstd"
-	"github.com/klauspost/compress/zlib"
 )
 
 // A Compression is a way to compress blocks. The zero value is the default.
@@ -22,8 +24,10 @@ type Compression struct {
 // has the figures.
 const (
 	defaultCompressor = Zstd
-	defaultZstdLevel  = 3
-	defaultGzipLevel  = 6
+	defaultZstd       = 3
+	defaultGzip       = 6
+	defaultXZ         = 6
+	defaultLZ4        = 1
 )
 
 // ParseCompression reads "zstd", "gzip:9" or "none": a compressor by the name
@@ -38,6 +42,10 @@ func ParseCompression(s string) (Compression, error) {
 		c.Compressor = Gzip
 	case "zstd":
 		c.Compressor = Zstd
+	case "xz":
+		c.Compressor = XZ
+	case "lz4":
+		c.Compressor = LZ4
 	default:
 		return c, unfit("compression %q (gzip, zstd, xz, lz4, none)", s)
 	}
@@ -82,56 +90,79 @@ type encoding struct {
 	compressor Compressor
 	stored     bool   // nothing is compressed
 	options    []byte // what follows the superblock; nil if all is as readers assume
-	new        func() (encoder, error)
+	new        func(blockSize int) encoder
+}
+
+// A method is what a compressor offers.
+type method struct {
+	levels, level int // the highest, and the default one
+	options       func(level int) []byte
+	encoder       func(level, blockSize int) encoder
+}
+
+// method returns what the compressor offers, or nil: it can only be read.
+//
+// Source: format.adoc, "Compression Options"; Linux fs/squashfs/*_wrapper.c.
+func (c Compressor) method() *method {
+	le := binary.LittleEndian
+	switch c {
+	case Gzip:
+		return &method{deflate.MaxLevel, defaultGzip, func(level int) []byte {
+			if level == 9 {
+				return nil
+			}
+			b := le.AppendUint32(nil, uint32(level))
+			return append(b, 15, 0, 0, 0) // a window of 1<<15, zlib's default strategy
+		}, func(level, _ int) encoder { return gzipEncoder{deflate.New(level)} }}
+	case Zstd:
+		return &method{22, defaultZstd, func(level int) []byte {
+			if level == 15 {
+				return nil
+			}
+			return le.AppendUint32(nil, uint32(level))
+		}, func(level, _ int) encoder { return &zstdEncoder{zstd.NewCtx(), level} }}
+	case XZ: // a dictionary of a block, no filters
+		return &method{xz.MaxLevel, defaultXZ, func(int) []byte { return nil },
+			func(level, size int) encoder { return xzEncoder{xz.NewEncoder(level, max(size, MetaSize))} }}
+	case LZ4: // Linux insists on the options
+		return &method{lz4.MaxLevel, defaultLZ4, func(level int) []byte {
+			hc := byte(0)
+			if level > lz4.MinLevel {
+				hc = 1
+			}
+			return []byte{1, 0, 0, 0, hc, 0, 0, 0} // version, "high compression"
+		}, func(level, _ int) encoder { return lz4Encoder{lz4.New(level)} }}
+	}
+	return nil
 }
 
 // encoding checks a compression.
-//
-// Source: format.adoc, "Compression Options".
 func (c Compression) encoding() (encoding, error) {
-	le := binary.LittleEndian
 	if c.None {
 		if c.Level != 0 {
 			return encoding{}, unfit("compression level %d of none", c.Level)
 		}
-		return encoding{compressor: Gzip, stored: true, new: func() (encoder, error) { return storedEncoder{}, nil }}, nil
+		return encoding{compressor: Gzip, stored: true, new: func(int) encoder { return storedEncoder{} }}, nil
 	}
 	if c.Compressor == 0 {
 		c.Compressor = defaultCompressor
 	}
-	e := encoding{compressor: c.Compressor}
-	most := 0
-	switch c.Compressor {
-	case Gzip:
-		most = 9
-		level := c.orDefault(defaultGzipLevel)
-		if level != 9 { // what readers assume
-			e.options = le.AppendUint32(nil, uint32(level))
-			e.options = le.AppendUint16(e.options, 15) // window of 1<<15
-			e.options = le.AppendUint16(e.options, 0)  // strategies: zlib's default one
-		}
-		e.new = func() (encoder, error) { return newGzipEncoder(level) }
-	case Zstd:
-		most = 22
-		level := c.orDefault(defaultZstdLevel)
-		if level != 15 {
-			e.options = le.AppendUint32(nil, uint32(level))
-		}
-		e.new = func() (encoder, error) { return &zstdEncoder{zstd.NewCtx(), level}, nil }
-	default:
-		return e, unfit("compression with %v", c.Compressor)
+	m := c.Compressor.method()
+	if m == nil {
+		return encoding{}, unfit("compression with %v", c.Compressor)
 	}
-	if c.Level < 0 || c.Level > most {
-		return e, unfit("compression level %d of %v (1 to %d)", c.Level, c.Compressor, most)
+	level := c.Level
+	if level == 0 {
+		level = m.level
 	}
-	return e, nil
-}
-
-func (c Compression) orDefault(level int) int {
-	if c.Level != 0 {
-		return c.Level
+	if level < 1 || level > m.levels {
+		return encoding{}, unfit("compression level %d of %v (1 to %d)", level, c.Compressor, m.levels)
 	}
-	return level
+	return encoding{
+		compressor: c.Compressor,
+		options:    m.options(level),
+		new:        func(blockSize int) encoder { return m.encoder(level, blockSize) },
+	}, nil
 }
 
 // storedEncoder compresses nothing.
@@ -140,32 +171,19 @@ type storedEncoder struct{}
 func (storedEncoder) encode(_, _ []byte) (int, error) { return 0, nil }
 
 // gzipEncoder writes zlib streams.
-type gzipEncoder struct {
-	z   *zlib.Writer
-	buf bytes.Buffer
-}
+type gzipEncoder struct{ *deflate.Encoder }
 
-func newGzipEncoder(level int) (*gzipEncoder, error) {
-	e := &gzipEncoder{}
-	var err error
-	e.z, err = zlib.NewWriterLevel(&e.buf, level)
-	return e, err
-}
+func (e gzipEncoder) encode(dst, src []byte) (int, error) { return e.Zlib(dst, src), nil }
 
-func (e *gzipEncoder) encode(dst, src []byte) (int, error) {
-	e.buf.Reset()
-	e.z.Reset(&e.buf)
-	if _, err := e.z.Write(src); err != nil {
-		return 0, err
-	}
-	if err := e.z.Close(); err != nil {
-		return 0, err
-	}
-	if e.buf.Len() >= len(src) {
-		return 0, nil
-	}
-	return copy(dst, e.buf.Bytes()), nil
-}
+// xzEncoder writes xz streams.
+type xzEncoder struct{ *xz.Encoder }
+
+func (e xzEncoder) encode(dst, src []byte) (int, error) { return e.XZ(dst, src), nil }
+
+// lz4Encoder writes raw blocks.
+type lz4Encoder struct{ *lz4.Encoder }
+
+func (e lz4Encoder) encode(dst, src []byte) (int, error) { return e.Block(dst, src), nil }
 
 // zstdEncoder writes single zstd frames with the C library's encoder, which is
 // half again as fast as those in Go and has all levels. The library takes the

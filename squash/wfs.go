@@ -14,7 +14,8 @@ type FillNode func(name string, info fs.FileInfo, n *Node) (key any, err error)
 
 // Tree writes the contents of all files of a file system, in the order of
 // their names, and returns the tree for [Writer.Finish]. fill may be nil.
-// Symbolic links need an fs.ReadLinkFS.
+// Symbolic links need an fs.ReadLinkFS. Names must be UTF-8: package io/fs
+// takes no others.
 func (w *Writer) Tree(fsys fs.FS, fill FillNode) (*Node, error) {
 	t := treeReader{w: w, fsys: fsys, fill: fill, seen: make(map[any]*Node)}
 	info, err := fs.Stat(fsys, ".")

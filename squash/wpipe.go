@@ -83,13 +83,8 @@ func newPipeline(dst io.WriterAt, start int64, o *WriterOptions, codec encoding)
 		p.free <- &job{result: make(chan error, 1)}
 	}
 	for range o.Workers {
-		enc, err := codec.new()
-		if err != nil {
-			p.finish()
-			return nil, err
-		}
 		p.done.Add(1)
-		go p.compress(enc, o)
+		go p.compress(codec.new(o.BlockSize), o)
 	}
 	p.done.Add(1)
 	go p.commit()

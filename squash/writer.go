@@ -71,8 +71,8 @@ func NewWriter(dst io.WriterAt, o *WriterOptions) (*Writer, error) {
 	if w.o.BlockSize == 0 {
 		w.o.BlockSize = DefaultBlockSize
 	}
-	if bs := w.o.BlockSize; bs < MinBlockSize || bs > MaxBlockSize || bits.OnesCount(uint(bs)) != 1 {
-		return nil, unfit("block size %d", bs)
+	if err := checkBlockSize(w.o.BlockSize); err != nil {
+		return nil, err
 	}
 	w.o.Workers = max(1, w.o.Workers)
 	var err error
@@ -93,6 +93,13 @@ func NewWriter(dst io.WriterAt, o *WriterOptions) (*Writer, error) {
 	}
 	w.hash = w.pipe.hash.clone()
 	return w, nil
+}
+
+func checkBlockSize(n int) error {
+	if n < MinBlockSize || n > MaxBlockSize || bits.OnesCount(uint(n)) != 1 {
+		return unfit("block size %d (a power of two from 4K to 1M)", n)
+	}
+	return nil
 }
 
 // Close ends the goroutines of a Writer whose image will not be finished, and

@@ -53,10 +53,7 @@ func (w *Writer) Finish(root *Node) (size int64, err error) {
 }
 
 func (w *Writer) finish(root *Node) (int64, error) {
-	enc, err := w.codec.new()
-	if err != nil {
-		return 0, err
-	}
+	enc := w.codec.new(w.o.BlockSize)
 	c := &census{}
 	c.xattrs.init(enc, w.hash)
 	if err := c.count(root); err != nil {
@@ -64,7 +61,8 @@ func (w *Writer) finish(root *Node) (int64, error) {
 	}
 	o := &output{dst: w.pipe.dst, pos: w.pipe.pos}
 	s := w.super(c)
-	if err := w.trees(o, enc, c, root, s); err != nil {
+	err := w.trees(o, enc, c, root, s)
+	if err != nil {
 		return 0, err
 	}
 	if s.IDTable, err = position(o.lookup(enc, c.ids.table)); err != nil {

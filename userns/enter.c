@@ -34,28 +34,6 @@ int coracle_fail(const char *step, int err) {
 	return -1;
 }
 
-static int write_file(const char *path, const char *text) {
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -1;
-	ssize_t n = write(fd, text, strlen(text));
-	int err = errno;
-	close(fd);
-	errno = err;
-	return n == (ssize_t)strlen(text) ? 0 : -1;
-}
-
-int coracle_write_maps(const struct coracle_header *h) {
-	// Absent before Linux 3.19, which needs no denial either.
-	if (!(h->flags & FLAG_KEEP_SETGROUPS) && write_file("/proc/self/setgroups", "deny") < 0 && errno != ENOENT)
-		return coracle_fail("write /proc/self/setgroups", errno);
-	if (write_file("/proc/self/uid_map", h->uid_map) < 0)
-		return coracle_fail("write /proc/self/uid_map", errno);
-	if (write_file("/proc/self/gid_map", h->gid_map) < 0)
-		return coracle_fail("write /proc/self/gid_map", errno);
-	return 0;
-}
-
 // receive waits for the image server's user namespace and returns its descriptor.
 static int receive(int sock) {
 	struct coracle_reply reply;
@@ -73,10 +51,11 @@ static int receive(int sock) {
 		return coracle_fail("wait for the image server", errno);
 	if (n != sizeof reply)
 		return coracle_fail("wait for the image server: it is gone", n == 0 ? ECONNRESET : EPROTO);
-	if (reply.status != 0) {
-		reply.text[sizeof reply.text - 1] = 0;
+	reply.text[sizeof reply.text - 1] = 0;
+	if (reply.status != 0)
 		return coracle_fail(reply.text, (int)reply.status);
-	}
+	if (reply.degraded)
+		coracle_degrade(reply.text);
 	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 	if (c == NULL || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(sizeof(int)))
 		return coracle_fail("wait for the image server: no user namespace came", EPROTO);
@@ -92,6 +71,8 @@ int coracle_send_namespace(int sock) {
 		return coracle_fail("open /proc/self/ns/user", errno);
 	struct coracle_reply reply;
 	memset(&reply, 0, sizeof reply);
+	reply.degraded = (uint32_t)coracle_outcome.degraded;
+	memcpy(reply.text, coracle_outcome.step, sizeof reply.text);
 	union {
 		struct cmsghdr align;
 		char buf[CMSG_SPACE(sizeof(int))];
@@ -109,7 +90,7 @@ int coracle_send_namespace(int sock) {
 	return 0;
 }
 
-static int enter_user(const struct coracle_header *h) {
+static int enter_user(struct coracle_header *h) {
 	if (h->sock >= 0) {
 		int ns = receive(h->sock);
 		fcntl(h->sock, F_SETFD, FD_CLOEXEC);
@@ -120,13 +101,7 @@ static int enter_user(const struct coracle_header *h) {
 			return coracle_fail("join the image server's user namespace", errno);
 		close(ns);
 	}
-	if (h->flags & FLAG_NEW_USER) {
-		if (unshare(CLONE_NEWUSER) < 0)
-			return coracle_fail("create a user namespace", errno);
-		if (coracle_write_maps(h) < 0)
-			return -1;
-	}
-	return 0;
+	return h->flags & FLAG_NEW_USER ? coracle_new_user(h) : 0;
 }
 
 static int lock_privileges(void) {
@@ -191,6 +166,7 @@ __attribute__((constructor)) static void coracle_constructor(int argc, char **ar
 	if (pread(fd, &h, sizeof h, 0) != sizeof h || memcmp(h.magic, CORACLE_MAGIC, sizeof h.magic) != 0)
 		return;
 	h.uid_map[CORACLE_MAP_LEN - 1] = h.gid_map[CORACLE_MAP_LEN - 1] = 0;
+	h.new_uid_map[CORACLE_PATH_LEN - 1] = h.new_gid_map[CORACLE_PATH_LEN - 1] = 0;
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
 	prctl(PR_SET_NAME, "coracle", 0, 0, 0);
 	coracle_outcome.fd = fd;

@@ -7,6 +7,7 @@
 #define CORACLE_MAGIC "CORACLE\1"
 #define CORACLE_MAP_LEN 2048
 #define CORACLE_TEXT_LEN 512
+#define CORACLE_PATH_LEN 128
 
 // The parts that a re-executed binary can play.
 enum { ROLE_NONE = 0, ROLE_ENTER = 1, ROLE_SERVE = 2 };
@@ -16,7 +17,7 @@ enum {
 	FLAG_NEW_USER = 1, // create a user namespace with the maps (else join the server's)
 	FLAG_INIT = 2,     // with CLONE_NEWPID: an init is PID 1, the payload PID 2
 	FLAG_LOCK = 4,     // no_new_privs, and empty the capability bounding set
-	FLAG_KEEP_SETGROUPS = 8, // do not write "deny" to setgroups
+	FLAG_HELPERS = 8,  // with a new user namespace: newuidmap and newgidmap write the maps
 };
 
 // The head of the memfd that a stage is started with. Native byte order.
@@ -30,14 +31,16 @@ struct coracle_header {
 	int32_t listener;    // SERVE: listening socket for further clients, or -1
 	char uid_map[CORACLE_MAP_LEN]; // text for /proc/self/uid_map
 	char gid_map[CORACLE_MAP_LEN];
+	char new_uid_map[CORACLE_PATH_LEN]; // paths of the helpers
+	char new_gid_map[CORACLE_PATH_LEN];
 };
 
 // A server's answer. Two of them reach a client: the first with the user namespace beside it as SCM_RIGHTS, as
 // soon as there is one; the second, which Go reads, with the images' mounts.
 struct coracle_reply {
 	uint32_t status; // 0 or an errno
-	uint32_t reserved;
-	char text[CORACLE_TEXT_LEN]; // what failed, when status is not 0
+	uint32_t degraded; // the user namespace has the caller's own ids only
+	char text[CORACLE_TEXT_LEN]; // what failed, when status is not 0; why, when degraded is not
 };
 
 // What the process had when it started, before the Go runtime changed it.
@@ -55,7 +58,8 @@ struct coracle_outcome {
 	int32_t fd;      // the memfd
 	int32_t status;  // 0 or the errno of the step that failed
 	int32_t sock;    // ENTER: where the images arrive, or -1
-	char step[CORACLE_TEXT_LEN]; // what failed
+	int32_t degraded; // the maps hold the caller's own ids only
+	char step[CORACLE_TEXT_LEN]; // what failed, or why the maps are small
 };
 
 extern struct coracle_state coracle_state;
@@ -69,7 +73,8 @@ int coracle_exec(const char *path, char *const argv[], char *const envp[], const
 // Steps of the constructor; each returns 0 or sets coracle_outcome and returns -1.
 int coracle_fail(const char *step, int err);
 void coracle_become_server(struct coracle_header *h, int fd);
-int coracle_write_maps(const struct coracle_header *h);
+void coracle_degrade(const char *why);
+int coracle_new_user(struct coracle_header *h);
 int coracle_send_namespace(int sock);
 int coracle_split_pid(const struct coracle_header *h);
 

@@ -25,13 +25,16 @@
 // The descriptors of a monitor; everything else it closes, so that the caller's pipes end with the payload.
 enum { FD_STATUS = 0, FD_SIGNALS = 1, FD_KEPT = 2 };
 
-static void drop_all(void) {
+// drop leaves the right to send signals to all ids inside, where a payload may change its own.
+static void drop(int keep_kill) {
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct none[2];
-	memset(none, 0, sizeof none);
+	struct __user_cap_data_struct caps[2];
+	memset(caps, 0, sizeof caps);
+	if (keep_kill)
+		caps[0].permitted = caps[0].effective = 1u << CAP_KILL;
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	syscall(SYS_capset, &head, none);
+	syscall(SYS_capset, &head, caps);
 }
 
 static void close_from(int first) {
@@ -45,8 +48,8 @@ static void close_from(int first) {
 		close(fd);
 }
 
-// become_monitor leaves only the status pipe and a signalfd for every signal, and no privileges.
-static void become_monitor(int status_pipe) {
+// become_monitor leaves only the status pipe and a signalfd for every signal, and no privileges but to signal.
+static void become_monitor(const struct coracle_header *h, int status_pipe) {
 	sigset_t all;
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
@@ -56,7 +59,7 @@ static void become_monitor(int status_pipe) {
 	dup2(keep, FD_STATUS);
 	dup2(high, FD_SIGNALS);
 	close_from(FD_KEPT);
-	drop_all();
+	drop(!(h->flags & FLAG_LOCK));
 }
 
 // suffer lets sig have its default effect on this process.
@@ -180,7 +183,7 @@ int coracle_split_pid(const struct coracle_header *h) {
 		return coracle_fail("start the first process of the pid namespace", errno);
 	if (inner > 0) {
 		int with_init = (h->flags & FLAG_INIT) != 0;
-		become_monitor(pipe_fds[0]);
+		become_monitor(h, pipe_fds[0]);
 		if (with_init)
 			watch_init(inner);
 		watch_payload(inner);
@@ -193,7 +196,7 @@ int coracle_split_pid(const struct coracle_header *h) {
 			return coracle_fail("start the payload's process", errno);
 		if (payload > 0) {
 			prctl(PR_SET_NAME, "appinit", 0, 0, 0);
-			become_monitor(pipe_fds[1]);
+			become_monitor(h, pipe_fds[1]);
 			be_init(payload);
 		}
 	}

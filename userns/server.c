@@ -90,11 +90,7 @@ void coracle_become_server(struct coracle_header *h, int fd) {
 	leave_the_rank();
 	if (arrange_descriptors(h, fd) < 0)
 		return;
-	if (unshare(CLONE_NEWUSER) < 0) {
-		coracle_fail("create a user namespace", errno);
-		return;
-	}
-	if (coracle_write_maps(h) < 0 || coracle_send_namespace(FD_SOCK) < 0)
+	if (coracle_new_user(h) < 0 || coracle_send_namespace(FD_SOCK) < 0)
 		return;
 	if (unshare(CLONE_NEWNS) < 0) {
 		coracle_fail("create a mount namespace", errno);

@@ -45,10 +45,10 @@ type Flags uint32
 
 // The flags.
 const (
-	NewUser       Flags = C.FLAG_NEW_USER       // create a user namespace with the maps; else join the server's
-	Init          Flags = C.FLAG_INIT           // with CLONE_NEWPID: an init is PID 1 and the payload PID 2
-	Lock          Flags = C.FLAG_LOCK           // no_new_privs, and an empty capability bounding set
-	KeepSetgroups Flags = C.FLAG_KEEP_SETGROUPS // leave setgroups(2) permitted
+	NewUser Flags = C.FLAG_NEW_USER // create a user namespace with the maps; else join the server's
+	Init    Flags = C.FLAG_INIT     // with CLONE_NEWPID: an init is PID 1 and the payload PID 2
+	Lock    Flags = C.FLAG_LOCK     // no_new_privs, and an empty capability bounding set
+	Helpers Flags = C.FLAG_HELPERS  // the maps of a new user namespace are written by newuidmap and newgidmap
 )
 
 // HeaderLen is the length in bytes of an encoded [Header].
@@ -62,14 +62,19 @@ type Header struct {
 	Sock       int    // Enter: the descriptor that the image server answers on; Serve: its own end. -1 none
 	Pidfd      int    // Serve: a pidfd of the first client, or -1
 	Listener   int    // Serve: a listening socket for further clients, or -1
-	UIDMap     string // lines of /proc/self/uid_map
+	UIDMap     string // lines of /proc/self/uid_map; the first one is the caller's own id
 	GIDMap     string
+	NewUIDMap  string // with Helpers: their paths
+	NewGIDMap  string
 }
 
-// Encode returns the header's bytes, HeaderLen of them. The error is that an id map is too long.
+// Encode returns the header's bytes, HeaderLen of them. The error is that an id map or a path is too long.
 func (h *Header) Encode() ([]byte, error) {
 	if len(h.UIDMap) >= C.CORACLE_MAP_LEN || len(h.GIDMap) >= C.CORACLE_MAP_LEN {
 		return nil, fmt.Errorf("id map of %d bytes: longer than %d", max(len(h.UIDMap), len(h.GIDMap)), C.CORACLE_MAP_LEN-1)
+	}
+	if len(h.NewUIDMap) >= C.CORACLE_PATH_LEN || len(h.NewGIDMap) >= C.CORACLE_PATH_LEN {
+		return nil, fmt.Errorf("path of %q or %q: longer than %d bytes", h.NewUIDMap, h.NewGIDMap, C.CORACLE_PATH_LEN-1)
 	}
 	b := make([]byte, HeaderLen)
 	c := (*C.struct_coracle_header)(unsafe.Pointer(&b[0]))
@@ -80,8 +85,16 @@ func (h *Header) Encode() ([]byte, error) {
 	c.sock = C.int32_t(h.Sock)
 	c.pidfd = C.int32_t(h.Pidfd)
 	c.listener = C.int32_t(h.Listener)
-	copy(unsafe.Slice((*byte)(unsafe.Pointer(&c.uid_map[0])), C.CORACLE_MAP_LEN), h.UIDMap)
-	copy(unsafe.Slice((*byte)(unsafe.Pointer(&c.gid_map[0])), C.CORACLE_MAP_LEN), h.GIDMap)
+	for _, text := range []struct {
+		to   *C.char
+		max  int
+		from string
+	}{
+		{&c.uid_map[0], C.CORACLE_MAP_LEN, h.UIDMap}, {&c.gid_map[0], C.CORACLE_MAP_LEN, h.GIDMap},
+		{&c.new_uid_map[0], C.CORACLE_PATH_LEN, h.NewUIDMap}, {&c.new_gid_map[0], C.CORACLE_PATH_LEN, h.NewGIDMap},
+	} {
+		copy(unsafe.Slice((*byte)(unsafe.Pointer(text.to)), text.max), text.from)
+	}
 	return b, nil
 }
 
@@ -92,12 +105,14 @@ type Outcome struct {
 	Sock  int // Enter: where the image server sends the images, or -1
 	Step  string
 	Errno syscall.Errno // 0: all went well; else Step failed with it
+	Small bool          // the user namespace has the caller's own ids alone, where more were wanted; Step says why
 }
 
 // Stage returns what the constructor did. Role None: this is no stage.
 func Stage() Outcome {
 	o := &C.coracle_outcome
-	out := Outcome{Role: Role(o.role), FD: int(o.fd), Sock: int(o.sock), Errno: syscall.Errno(o.status), Step: C.GoString(&o.step[0])}
+	out := Outcome{Role: Role(o.role), FD: int(o.fd), Sock: int(o.sock), Errno: syscall.Errno(o.status),
+		Step: C.GoString(&o.step[0]), Small: o.degraded != 0}
 	return out
 }
 
@@ -214,11 +229,25 @@ func EncodeReply(status syscall.Errno, text string) []byte {
 	b := make([]byte, ReplyLen)
 	c := (*C.struct_coracle_reply)(unsafe.Pointer(&b[0]))
 	c.status = C.uint32_t(status)
+	setText(c, text)
+	return b
+}
+
+// EncodeSmall returns the answer that comes with a user namespace in which there are the caller's own ids alone; why says
+// what stood in the way of more.
+func EncodeSmall(why string) []byte {
+	b := make([]byte, ReplyLen)
+	c := (*C.struct_coracle_reply)(unsafe.Pointer(&b[0]))
+	c.degraded = 1
+	setText(c, why)
+	return b
+}
+
+func setText(c *C.struct_coracle_reply, text string) {
 	if len(text) >= C.CORACLE_TEXT_LEN {
 		text = text[:C.CORACLE_TEXT_LEN-1]
 	}
 	copy(unsafe.Slice((*byte)(unsafe.Pointer(&c.text[0])), C.CORACLE_TEXT_LEN), text)
-	return b
 }
 
 // DecodeReply returns the failure that an answer of ReplyLen bytes reports, or nil.

@@ -26,6 +26,10 @@ func TestMain(m *testing.M) {
 		os.Stdout.WriteString("children: " + err.Error() + "\n")
 		os.Exit(0)
 	}
+	if len(os.Args) == 2 && os.Args[1] == "fake" {
+		fakeAll()
+		os.Exit(0)
+	}
 	os.Exit(m.Run())
 }
 
@@ -47,6 +51,10 @@ func TestHeaderEncode(t *testing.T) {
 	h.UIDMap = strings.Repeat("0 1 1\n", 1000)
 	if _, err := h.Encode(); err == nil {
 		t.Error("Encode took an id map of 6000 bytes")
+	}
+	h = Header{NewUIDMap: strings.Repeat("/", 128)}
+	if _, err := h.Encode(); err == nil {
+		t.Error("Encode took a path of 128 bytes")
 	}
 }
 

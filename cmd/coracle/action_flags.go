@@ -18,6 +18,7 @@ type actionFlags struct {
 	hostname, network                 string
 	compat                            bool
 
+	fakeroot, ignoreSubUID   bool
 	noUmask                  bool
 	userns, sharens, noPrivs bool // what they ask for is always so
 	dryRun, json             bool
@@ -37,7 +38,9 @@ func (a *actionFlags) table(withShell bool) []flag {
 	t = append(t, a.isolationFlags()...)
 	t = append(t, a.source.table(true)...)
 	return append(t,
-		flag{name: "no-umask", on: &a.noUmask, group: "Identity", help: "umask 0022 instead of the caller's"},
+		flag{name: "fakeroot", short: 'f', on: &a.fakeroot, group: "Identity", help: "be root inside, with the ids of /etc/subuid if there are any"},
+		flag{name: "ignore-subuid", on: &a.ignoreSubUID, hidden: true},
+		flag{name: "no-umask", on: &a.noUmask, help: "umask 0022 instead of the caller's"},
 		flag{name: "userns", short: 'u', on: &a.userns, keys: []string{"USERNS", "UNSHARE_USERNS"}, hidden: true},
 		flag{name: "sharens", on: &a.sharens, hidden: true},
 		flag{name: "no-privs", on: &a.noPrivs, hidden: true},
@@ -92,8 +95,8 @@ func (a *actionFlags) isolationFlags() []flag {
 		{name: "no-pid", on: &a.noPID, help: "the host's process ids, even with --containall"},
 		{name: "no-init", on: &a.noInit, keys: []string{"NO_INIT", "NOSHIMINIT"}, hidden: true},
 		{name: "ipc", short: 'i', on: &a.ipc, keys: []string{"IPC", "UNSHARE_IPC"}, help: "own System V IPC and POSIX message queues"},
-		{name: "uts", on: &a.uts, keys: []string{"UTS", "UNSHARE_UTS"}, help: "own host name"},
-		{name: "hostname", arg: "NAME", str: &a.hostname, help: "and set it"},
+		{name: "uts", on: &a.uts, keys: []string{"UTS", "UNSHARE_UTS"}, hidden: true},
+		{name: "hostname", arg: "NAME", str: &a.hostname, help: "own host name, this one (--uts: the host's to begin with)"},
 		{name: "net", short: 'n', on: &a.net, keys: []string{"NET", "UNSHARE_NET"}, help: "own network: loopback only"},
 		{name: "network", arg: "none", str: &a.network, hidden: true},
 	}

@@ -37,6 +37,17 @@ func (c *cli) cachedImage(ref string, s *sourceFlags) (string, error) {
 }
 
 func (m *maker) cached(ctx context.Context, ref string) (string, error) {
+	if oci.IsFile(ref) {
+		src, err := oci.FindFile(ctx, ref, &m.oci)
+		if err != nil {
+			return "", err
+		}
+		defer src.Close()
+		return m.cache.Image(ctx, cache.Key{Source: src.Name, Digest: src.Digest}, func(f *output.File) error {
+			_, err := m.copy(ctx, f, src, filepath.Dir(f.Name()))
+			return err
+		})
+	}
 	src, err := oci.Find(ctx, ref, &m.oci)
 	if err != nil {
 		return "", err

@@ -79,9 +79,11 @@ func (c *cli) printTopHelp() error {
 	fmt.Fprintf(p.w, "%s runs container images as an ordinary user.\n", c.program)
 	fmt.Fprintf(p.w, "Usage: %s [GLOBAL FLAGS] COMMAND [FLAGS] [ARG…]\n", c.program)
 	p.examples([]string{"run app.sif", "exec -B /scratch:/data app.sif ls /data", "doctor"})
+	group := ""
 	for _, cmd := range commands() {
-		if cmd.group != "" {
-			p.heading(cmd.group)
+		if cmd.group != "" && cmd.group != group {
+			group = cmd.group
+			p.heading(group)
 		}
 		if !cmd.hidden {
 			p.row(cmd.name, cmd.short)

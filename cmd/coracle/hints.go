@@ -11,13 +11,17 @@ import (
 	"coracle/runtime/env"
 	"coracle/runtime/probe"
 	"coracle/squash"
+	"coracle/userns"
+
+	"golang.org/x/sys/unix"
 )
 
 // hint says what to type about err, or "". This is the one place where errors meet cures.
 func (c *cli) hint(err error) string {
 	var missing *image.MissingError
 	var kind *image.KindError
-	var userns *probe.UserNSError
+	var forbidden *probe.UserNSError
+	var step *userns.StepError
 	var fuse *probe.FuseError
 	var point *bind.PointError
 	var source *bind.SourceError
@@ -30,10 +34,12 @@ func (c *cli) hint(err error) string {
 		return missingHint(missing)
 	case errors.As(err, &kind):
 		return kindHint(kind)
-	case errors.As(err, &userns):
-		return "ask the administrator to run: " + userns.Cure
+	case errors.As(err, &forbidden):
+		return "ask the administrator to run: " + forbidden.Cure
+	case errors.As(err, &step):
+		return stepHint(step)
 	case errors.As(err, &fuse):
-		return fuseHint(fuse)
+		return fuseHint(fuse, getenv(c.env, "SINGULARITY_CONTAINER") != "")
 	case errors.As(err, &point):
 		return pointHint(point)
 	case errors.As(err, &source):
@@ -64,7 +70,21 @@ func kindHint(e *image.KindError) string {
 	return "images are SIF files, squashfs files and directories"
 }
 
-func fuseHint(e *probe.FuseError) string {
+// stepHint is about a step of entering the container's namespaces.
+func stepHint(e *userns.StepError) string {
+	switch {
+	case probe.Chrooted(""):
+		return "this is a chroot, in which the kernel allows no user namespaces: use pivot_root or a container instead"
+	case errors.Is(e, unix.ENOSPC):
+		return "there are too many user namespaces; ask the administrator to run: sysctl -w user.max_user_namespaces=15000"
+	}
+	return "coracle doctor tells what this host does not allow"
+}
+
+func fuseHint(e *probe.FuseError, inside bool) string {
+	if inside {
+		return "this is inside a container: start the outer one with --bind /dev/fuse"
+	}
 	if errors.Is(e, fs.ErrPermission) {
 		return "ask the administrator to run: chmod 0666 /dev/fuse"
 	}

@@ -79,7 +79,11 @@ func (c *cli) plan(req *runtime.Request) (*runtime.Plan, error) {
 		return nil, err
 	}
 	defer img.Close()
-	facts := probe.Facts("", probe.Self(c.env))
+	caller := probe.Self(c.env)
+	facts := probe.Facts("", caller)
+	if req.Fakeroot && !req.IgnoreSubUID {
+		facts.SubIDs = probe.SubIDs("", caller, facts.User)
+	}
 	facts.Host = image.HostTree("/")
 	if err := image.CheckArch(img.Arch, facts.Arch); err != nil {
 		return nil, &image.PathError{Path: req.Image, Err: err}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"syscall"
 	"time"
@@ -36,6 +37,7 @@ func (c *cli) getenv(key string) string { return getenv(c.env, key) }
 
 // newMaker resolves flags and environment.
 func (c *cli) newMaker(s *sourceFlags, w *writerFlags) (*maker, error) {
+	debug.SetGCPercent(50) // memory counts against the job's limit, and little of it is garbage
 	m := &maker{c: c, started: time.Now()}
 	var err error
 	if m.oci, err = s.ociOptions(c); err != nil {
@@ -183,12 +185,69 @@ type made struct {
 
 // fill writes the image that ref names into f, which lies in dir.
 func (m *maker) fill(ctx context.Context, f *output.File, ref, dir string) (made, error) {
+	if oci.IsFile(ref) {
+		src, err := oci.FindFile(ctx, ref, &m.oci)
+		if err != nil {
+			return made{}, err
+		}
+		defer src.Close()
+		return m.copy(ctx, f, src, dir)
+	}
+	if !image.IsReference(ref) {
+		return m.repack(ctx, f, ref)
+	}
 	src, err := oci.Find(ctx, ref, &m.oci)
 	if err != nil {
 		return made{}, err
 	}
 	defer src.Close()
 	return m.convert(ctx, f, src, dir)
+}
+
+// repack writes the image file or directory at path anew.
+func (m *maker) repack(ctx context.Context, f *output.File, path string) (made, error) {
+	img, err := image.Open(path)
+	if err != nil {
+		return made{}, err
+	}
+	defer img.Close()
+	result, err := build.Repack(ctx, img, f, &m.build)
+	if err != nil {
+		return made{}, &image.PathError{Path: path, Err: err}
+	}
+	if err := f.Truncate(result.Size); err != nil {
+		return made{}, err
+	}
+	return made{result, "", m.compression()}, nil
+}
+
+// compression names how blocks are compressed.
+func (m *maker) compression() string {
+	if c := m.build.Squash.Compression; c != (squash.Compression{}) {
+		return c.String()
+	}
+	return "zstd"
+}
+
+// copy writes an image file that is one already, and checks that it is.
+func (m *maker) copy(ctx context.Context, f *output.File, src *oci.File, dir string) (made, error) {
+	if err := output.NeedSpace(dir, src.Size); err != nil {
+		return made{}, err
+	}
+	if err := src.Copy(ctx, f); err != nil {
+		return made{}, err
+	}
+	img, err := image.Open("/proc/self/fd/" + strconv.Itoa(int(f.Fd())))
+	if err != nil {
+		var path *image.PathError
+		if errors.As(err, &path) {
+			err = path.Err
+		}
+		return made{}, &oci.SourceError{Source: src.Name, Err: err}
+	}
+	defer img.Close()
+	super := img.Squash.Super()
+	return made{build.Result{Size: img.Length, Inodes: int(super.Inodes)}, src.Digest, super.Compressor.String()}, nil
 }
 
 // convert writes the image of a source that has been found.
@@ -210,11 +269,7 @@ func (m *maker) convert(ctx context.Context, f *output.File, src *oci.Source, di
 	if err := f.Truncate(result.Size); err != nil {
 		return made{}, err
 	}
-	comp := m.build.Squash.Compression
-	if comp == (squash.Compression{}) {
-		return made{result, img.Digest, "zstd"}, nil
-	}
-	return made{result, img.Digest, comp.String()}, nil
+	return made{result, img.Digest, m.compression()}, nil
 }
 
 // closing says what was made.
@@ -226,6 +281,9 @@ func (m *maker) closing(path string, r made) {
 	if len(digest) > 19 {
 		digest = digest[:19] + "…"
 	}
-	fmt.Fprintf(m.c.err, "%s  %d MiB  %s files  %s  %s  %.1f s\n", path, (r.Size+1<<19)>>20,
+	if digest != "" {
+		digest += "  "
+	}
+	fmt.Fprintf(m.c.err, "%s  %d MiB  %s files  %s  %s%.1f s\n", path, (r.Size+1<<19)>>20,
 		image.Thousands(int64(r.Inodes)), r.comp, digest, time.Since(m.started).Seconds())
 }

@@ -32,6 +32,7 @@ func (a *actionFlags) request(s situation, args []string) (r runtime.Request, wa
 		PID: a.pid, NoInit: a.noInit, IPC: a.ipc, UTS: a.uts || a.hostname != "", Hostname: a.hostname,
 		Net: a.net || a.network != "", Network: a.network,
 		CleanEnv: a.cleanEnv, NoEnv: a.noEnv, NoEval: a.noEval, App: a.app, ShellBin: a.shell, NoUmask: a.noUmask,
+		Fakeroot: a.fakeroot, IgnoreSubUID: a.ignoreSubUID,
 		DryRun: a.dryRun, Quiet: s.global.silent, Verbose: s.global.level(),
 	}
 	if err := a.layers(&r, s); err != nil {

@@ -119,6 +119,7 @@ func (c *converter) tree(ctx context.Context, meta *metadata, when int64) (*squa
 	if err := c.generate(texts); err != nil {
 		return nil, 0, err
 	}
+	c.entries = nil
 	g := &grower{data: c.dataOf, mtime: when, first: make(map[*layer.Entry]*squash.Node)}
 	root := g.grow(m.Tree().Root)
 	return root, g.inodes, nil

@@ -14,10 +14,11 @@ type grower struct {
 }
 
 // grow returns the node for n and all below it. Names that share a file become links to
-// the first of them.
+// the first of them. It takes the tree of n apart: with a million files, two trees at a
+// time are too much memory.
 func (g *grower) grow(n *layer.Node) *squash.Node {
 	if n.Type != squash.Directory {
-		if first := g.first[n.Entry]; first != nil {
+		if first := g.first[n.Entry]; n.Shared && first != nil {
 			return &squash.Node{Name: n.Name, Link: first}
 		}
 	}
@@ -37,6 +38,7 @@ func (g *grower) grow(n *layer.Node) *squash.Node {
 		for _, child := range n.Sorted() {
 			out.Children = append(out.Children, g.grow(child))
 		}
+		n.Children = nil
 		return out
 	case squash.Symlink:
 		out.Target = n.Link
@@ -45,6 +47,8 @@ func (g *grower) grow(n *layer.Node) *squash.Node {
 			out.Data = g.data(n.Entry)
 		}
 	}
-	g.first[n.Entry] = out
+	if n.Shared {
+		g.first[n.Entry] = out
+	}
 	return out
 }

@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/klauspost/compress/gzip"
+	"coracle/squash/inflate"
+
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -26,11 +27,11 @@ func Decompress(r io.Reader) (io.ReadCloser, error) {
 	}
 	switch {
 	case bytes.HasPrefix(head, []byte("\x1f\x8b")):
-		z, err := gzip.NewReader(br)
+		z, err := inflate.NewGzipReader(br)
 		if err != nil {
-			return nil, fmt.Errorf("%w: gzip: %w", ErrArchive, err)
+			return nil, src.blame(fmt.Errorf("%w: gzip: %w", ErrArchive, err))
 		}
-		return &unzip{r: z, rest: br, src: src, close: z.Close}, nil
+		return &unzip{r: z, rest: br, src: src, close: func() error { return nil }}, nil
 	case bytes.HasPrefix(head, []byte("\x28\xb5\x2f\xfd")), isSkippable(head):
 		z, err := zstd.NewReader(br, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
 		if err != nil {
@@ -70,6 +71,14 @@ func (s *sourceReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// blame returns the source's own error if there is one, or err.
+func (s *sourceReader) blame(err error) error {
+	if s.err != nil {
+		return s.err
+	}
+	return err
+}
+
 // An unzip marks the errors of a decompressor, and reads its source to the end.
 type unzip struct {
 	r     io.Reader // the decompressor
@@ -83,11 +92,8 @@ func (u *unzip) Read(p []byte) (int, error) {
 	if err == nil {
 		return n, nil
 	}
-	if u.src.err != nil {
-		return n, u.src.err
-	}
 	if err != io.EOF {
-		return n, fmt.Errorf("%w: %w", ErrArchive, err)
+		return n, u.src.blame(fmt.Errorf("%w: %w", ErrArchive, err))
 	}
 	if _, err := io.Copy(io.Discard, u.rest); err != nil {
 		return n, err

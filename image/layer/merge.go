@@ -158,6 +158,7 @@ func (m *Merger) put(parent *Node, base string, e *Entry) error {
 			old.touched = m.layer
 			return nil
 		}
+		target.Shared = true
 		e = target
 	}
 	if old != nil && old.Type == squash.Directory && e.Type == squash.Directory {

@@ -21,17 +21,17 @@ type Limits struct {
 	size, stream, entries int64 // counted so far
 }
 
-const (
-	defaultSize    = 1 << 40
-	defaultEntries = 16 << 20
-)
+// DefaultSize is what Limits.Size is unless said otherwise.
+const DefaultSize = 1 << 40
+
+const defaultEntries = 16 << 20
 
 // archiveSlack is what an archive may be longer than Limits.Size, for headers, in bytes per entry.
 const archiveSlack = 4096
 
 func (l *Limits) maxSize() int64 {
 	if l.Size == 0 {
-		return defaultSize
+		return DefaultSize
 	}
 	return l.Size
 }

@@ -28,10 +28,9 @@ type registry struct {
 	o      *Options
 	client *http.Client
 
-	mu    sync.Mutex
-	auth  string // Authorization header that worked last
-	cred  *Credential
-	tried bool // a login has been sent
+	mu   sync.Mutex
+	auth string // Authorization header that worked last
+	cred *Credential
 }
 
 // Timeouts of one request.
@@ -40,9 +39,8 @@ const (
 	stallTimeout  = 60 * time.Second // between two pieces of a blob
 )
 
-// newRegistry returns a client for the repository at an endpoint.
-func newRegistry(n Name, e endpoint, o *Options) *registry {
-	t := &http.Transport{
+func newTransport() *http.Transport {
+	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: 30 * time.Second}).DialContext,
 		TLSHandshakeTimeout:   30 * time.Second,
@@ -52,6 +50,11 @@ func newRegistry(n Name, e endpoint, o *Options) *registry {
 		ForceAttemptHTTP2:     true,
 		DisableCompression:    true,
 	}
+}
+
+// newRegistry returns a client for the repository at an endpoint.
+func newRegistry(n Name, e endpoint, o *Options) *registry {
+	t := newTransport()
 	r := &registry{name: n, host: e.host, prefix: e.repository, scheme: "https", o: o, client: &http.Client{Transport: t}}
 	if e.insecure {
 		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}

@@ -14,144 +14,8 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
-	"sync"
 	"testing"
 )
-
-// A fakeRegistry serves one image, and misbehaves on demand.
-type fakeRegistry struct {
-	blobs     map[Digest][]byte
-	manifests map[string][]byte // by tag and digest
-	types     map[string]string // media types of manifests
-	user      string            // "user:password" for basic authentication, or for tokens
-	tokens    bool
-	cut       int // bytes after which the first transfers of layers break
-	cuts      int // how many transfers break
-	fail      int // requests that are answered with 503 first
-	noRanges  bool
-
-	mu   sync.Mutex
-	seen []string // method, path and range of requests that were let in
-	url  string
-}
-
-const fakeLayerText = "a layer that is no archive"
-
-func newFake(t *testing.T) *fakeRegistry {
-	f := &fakeRegistry{blobs: map[Digest][]byte{}, manifests: map[string][]byte{}, types: map[string]string{}}
-	layer := bytes.Repeat([]byte(fakeLayerText), 1000)
-	f.add("latest", HostPlatform(), layer)
-	srv := httptest.NewServer(f)
-	t.Cleanup(srv.Close)
-	f.url = srv.URL
-	return f
-}
-
-// add adds an image of one layer.
-func (f *fakeRegistry) add(tag string, p Platform, layer []byte) Descriptor {
-	config, _ := json.Marshal(map[string]any{
-		"architecture": p.Architecture, "os": p.OS, "config": map[string]any{"Env": []string{"A=b"}},
-		"rootfs": map[string]any{"type": "layers", "diff_ids": []Digest{DigestOf(layer)}},
-	})
-	m := Manifest{SchemaVersion: 2, MediaType: typeManifest,
-		Config: Descriptor{MediaType: typeConfig, Digest: DigestOf(config), Size: int64(len(config))},
-		Layers: []Descriptor{{MediaType: typeLayer, Digest: DigestOf(layer), Size: int64(len(layer))}}}
-	raw, _ := json.Marshal(m)
-	f.blobs[DigestOf(config)], f.blobs[DigestOf(layer)] = config, layer
-	f.addManifest(tag, typeManifest, raw)
-	return Descriptor{MediaType: typeManifest, Digest: DigestOf(raw), Size: int64(len(raw)), Platform: &p}
-}
-
-func (f *fakeRegistry) addManifest(tag, mediaType string, raw []byte) {
-	for _, key := range []string{tag, string(DigestOf(raw))} {
-		f.manifests[key], f.types[key] = raw, mediaType
-	}
-}
-
-func (f *fakeRegistry) host() string { return strings.TrimPrefix(f.url, "http://") }
-
-func (f *fakeRegistry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if r.URL.Path == "/token" {
-		f.token(w, r)
-		return
-	}
-	if !f.allowed(w, r) {
-		return
-	}
-	if f.fail > 0 {
-		f.fail--
-		w.WriteHeader(http.StatusServiceUnavailable)
-		return
-	}
-	f.seen = append(f.seen, strings.TrimSpace(r.Method+" "+r.URL.Path+" "+r.Header.Get("Range")))
-	path := strings.TrimPrefix(r.URL.Path, "/v2/team/app/")
-	if ref, ok := strings.CutPrefix(path, "manifests/"); ok && f.manifests[ref] != nil {
-		w.Header().Set("Content-Type", f.types[ref])
-		w.Write(f.manifests[ref])
-		return
-	}
-	if d, ok := strings.CutPrefix(path, "blobs/"); ok && f.blobs[Digest(d)] != nil {
-		f.blob(w, r, f.blobs[Digest(d)])
-		return
-	}
-	w.WriteHeader(http.StatusNotFound)
-	io.WriteString(w, `{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest\u001b unknown"}]}`)
-}
-
-func (f *fakeRegistry) blob(w http.ResponseWriter, r *http.Request, b []byte) {
-	var at int
-	if n, _ := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &at); n == 1 && !f.noRanges {
-		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", at, len(b)-1, len(b)))
-		w.Header().Set("Content-Length", fmt.Sprint(len(b)-at))
-		w.WriteHeader(http.StatusPartialContent)
-		b = b[at:]
-	} else {
-		w.Header().Set("Content-Length", fmt.Sprint(len(b)))
-	}
-	if f.cuts > 0 && len(b) > f.cut {
-		f.cuts--
-		w.Write(b[:f.cut])
-		w.(http.Flusher).Flush()
-		panic(http.ErrAbortHandler)
-	}
-	w.Write(b)
-}
-
-func (f *fakeRegistry) allowed(w http.ResponseWriter, r *http.Request) bool {
-	switch {
-	case f.user == "" && !f.tokens:
-		return true
-	case f.tokens && r.Header.Get("Authorization") == "Bearer good":
-		return true
-	case f.tokens:
-		w.Header().Set("WWW-Authenticate", `Bearer realm="`+f.url+`/token",service="fake registry",scope="repository:team/app:pull"`)
-	case r.Header.Get("Authorization") == "Basic "+base64.StdEncoding.EncodeToString([]byte(f.user)):
-		return true
-	default:
-		w.Header().Set("WWW-Authenticate", `Basic realm="fake"`)
-	}
-	w.WriteHeader(http.StatusUnauthorized)
-	return false
-}
-
-func (f *fakeRegistry) token(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	if r.Method == http.MethodPost {
-		r.ParseForm()
-		if r.Form.Get("refresh_token") == "identity" {
-			io.WriteString(w, `{"access_token":"good"}`)
-			return
-		}
-	}
-	user, password, _ := r.BasicAuth()
-	if f.user != "" && user+":"+password != f.user || q.Get("service") != "fake registry" || q.Get("scope") != "repository:team/app:pull" {
-		w.WriteHeader(http.StatusUnauthorized)
-		return
-	}
-	io.WriteString(w, `{"token":"good"}`)
-}
 
 // layerText opens an image and returns the bytes of its only layer's blob.
 func layerText(ref string, o *Options) (string, error) {
@@ -376,5 +240,83 @@ pull-from-mirror = "digest-only"
 		if !reflect.DeepEqual(got, tt.want) || !errors.Is(err, tt.err) {
 			t.Errorf("endpoints(%s) = %v, %v; want %v, %v", tt.in, got, err, tt.want, tt.err)
 		}
+	}
+}
+
+func TestArtifact(t *testing.T) {
+	f := newFake(t)
+	sif := []byte("an image file")
+	f.blobs[DigestOf(sif)] = sif
+	manifest := func(mediaType string, n int) {
+		m := Manifest{SchemaVersion: 2, MediaType: typeManifest, Config: Descriptor{MediaType: "application/vnd.sylabs.sif.config.v1+json", Digest: DigestOf(nil)}}
+		for range n {
+			m.Layers = append(m.Layers, Descriptor{MediaType: mediaType, Digest: DigestOf(sif), Size: int64(len(sif))})
+		}
+		raw, _ := json.Marshal(m)
+		f.addManifest("sif", typeManifest, raw)
+	}
+	get := func() error {
+		file, err := FindFile(context.Background(), "oras://"+f.host()+"/team/app:sif", &Options{NoHTTPS: true})
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		var b bytes.Buffer
+		if err := file.Copy(context.Background(), &b); err != nil {
+			return err
+		}
+		if b.String() != string(sif) {
+			return fmt.Errorf("got %q, want %q", b.String(), sif)
+		}
+		return nil
+	}
+	manifest(typeSIFLayer, 1)
+	if err := get(); err != nil {
+		t.Error(err)
+	}
+	f.blobs[DigestOf(sif)] = []byte("an image fool")
+	if err := get(); !errors.Is(err, ErrDigest) {
+		t.Errorf("other bytes: %v, want ErrDigest", err)
+	}
+	for _, n := range []int{0, 2} {
+		manifest(typeSIFLayer, n)
+		if err := get(); !errors.Is(err, ErrNotImage) {
+			t.Errorf("%d layers: %v, want ErrNotImage", n, err)
+		}
+	}
+	manifest(typeLayer, 1)
+	if err := get(); !errors.Is(err, ErrNotImage) {
+		t.Errorf("another kind of layer: %v, want ErrNotImage", err)
+	}
+}
+
+func TestURL(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/x.sif" {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		w.Header().Set("ETag", r.URL.RawQuery)
+		io.WriteString(w, "image")
+	}))
+	defer srv.Close()
+	digests := map[Digest]bool{}
+	for _, query := range []string{"a", "b", "a"} {
+		f, err := FindFile(context.Background(), srv.URL+"/x.sif?"+query, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b bytes.Buffer
+		if err := f.Copy(context.Background(), &b); err != nil || b.String() != "image" {
+			t.Errorf("%q, %v", b.String(), err)
+		}
+		f.Close()
+		digests[f.Digest] = true
+	}
+	if len(digests) != 2 {
+		t.Errorf("%d digests, want one for each version", len(digests))
+	}
+	if _, err := FindFile(context.Background(), srv.URL+"/y.sif", nil); !errors.Is(err, ErrNotFound) {
+		t.Errorf("not there: %v, want ErrNotFound", err)
 	}
 }

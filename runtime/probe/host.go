@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"strconv"
 	"strings"
 
 	"coracle/runtime"
@@ -42,16 +41,15 @@ func Read(root string, c Caller, program string) Host {
 		Facts:       f,
 		UserSource:  source,
 		MaxUserNS:   readLine(root + "/proc/sys/user/max_user_namespaces"),
-		Chrooted:    chrooted(root),
-		NewUIDMap:   mapHelper(root, "newuidmap"),
-		NewGIDMap:   mapHelper(root, "newgidmap"),
+		Chrooted:    Chrooted(root),
 		LSM:         lsm(root),
 		Program:     program,
 		MemoryLimit: unix.RLIM_INFINITY,
 		OpenTree:    true,
 	}
-	h.SubUID = subordinate(root+"/etc/subuid", h.Facts.User, c.UID)
-	h.SubGID = subordinate(root+"/etc/subgid", h.Facts.User, c.UID)
+	ids := SubIDs(root, c, h.Facts.User)
+	h.SubUID, h.SubGID = sum(ids.UIDs), sum(ids.GIDs)
+	h.NewUIDMap, h.NewGIDMap = ids.NewUIDMap != "", ids.NewGIDMap != ""
 	h.Cgroup, h.Controllers = cgroup(root, c.UID)
 	if fi, err := os.Stat(program); err == nil {
 		h.ProgramMode = fi.Mode()
@@ -72,9 +70,9 @@ func hasOpenTree() bool {
 	return !errors.Is(err, unix.ENOSYS)
 }
 
-// chrooted reports whether the root directory is not a mount point, which is how a
+// Chrooted reports whether the root directory is not a mount point, which is how a
 // process in a chroot sees itself.
-func chrooted(root string) bool {
+func Chrooted(root string) bool {
 	b, err := readFile(root + "/proc/self/mountinfo")
 	if err != nil || len(b) == 0 {
 		return false
@@ -86,46 +84,6 @@ func chrooted(root string) bool {
 		}
 	}
 	return true
-}
-
-// subordinate adds up the ids that a subuid or subgid file gives to the user.
-//
-// Source: subuid(5): login name or uid, first id, count.
-func subordinate(path, name string, uid int) int64 {
-	b, err := readFile(path)
-	if err != nil {
-		return 0
-	}
-	var sum int64
-	for line := range strings.Lines(string(b)) {
-		f := strings.Split(strings.TrimSpace(line), ":")
-		if len(f) != 3 || (name == "" || f[0] != name) && f[0] != strconv.Itoa(uid) {
-			continue
-		}
-		if n, err := strconv.ParseUint(f[2], 10, 32); err == nil {
-			sum += int64(n)
-		}
-	}
-	return sum
-}
-
-// mapHelper reports whether a helper for id maps is installed with the right to do its work:
-// setuid root, or a file capability.
-func mapHelper(root, name string) bool {
-	for _, dir := range []string{"/usr/bin/", "/bin/", "/usr/sbin/", "/usr/local/bin/"} {
-		p := root + dir + name
-		fi, err := os.Stat(p)
-		if err != nil {
-			continue
-		}
-		if fi.Mode()&fs.ModeSetuid != 0 {
-			return true
-		}
-		if n, err := unix.Getxattr(p, "security.capability", nil); err == nil && n > 0 {
-			return true
-		}
-	}
-	return false
 }
 
 func lsm(root string) []string {

@@ -26,6 +26,8 @@ type Caller struct {
 	Arch     string // GOARCH name
 	TTY      string // path of the terminal that is standard input, output or error; "" none
 	Env      []string
+
+	NoNewPrivs bool // no_new_privs is set: setuid bits do not count
 }
 
 // Self describes the calling process. It sets the umask and sets it back: call it while
@@ -36,6 +38,8 @@ func Self(env []string) Caller {
 	c.Umask = unix.Umask(0o077)
 	unix.Umask(c.Umask)
 	c.TTY = terminal()
+	nnp, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)
+	c.NoNewPrivs = err == nil && nnp == 1
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {
 		c.Release = unix.ByteSliceToString(u.Release[:])

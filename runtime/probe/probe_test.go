@@ -8,6 +8,9 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"coracle/runtime"
+	"coracle/userns"
 )
 
 // tree writes files below a new root directory. The contents "->" makes nothing.
@@ -155,8 +158,45 @@ func TestRead(t *testing.T) {
 			t.Errorf("own cgroup: controllers %v", c)
 		}
 	}
-	if !chrooted(tree(t, map[string]string{"proc/self/mountinfo": "22 1 0:20 / /proc rw - proc proc rw\n"})) {
+	if !Chrooted(tree(t, map[string]string{"proc/self/mountinfo": "22 1 0:20 / /proc rw - proc proc rw\n"})) {
 		t.Error("no mount at the root directory: want chrooted")
+	}
+}
+
+func TestSubIDs(t *testing.T) {
+	root := tree(t, map[string]string{
+		"etc/subuid":                 "ada:100000:65536\nbob:400000:65536\n1500:300000:10\n",
+		"etc/subgid":                 "ada:100000:65536\n",
+		"usr/bin/newuidmap":          "",
+		"usr/local/bin/newuidmap":    "",
+		"run/wrappers/bin/newgidmap": "",
+	})
+	for _, p := range []string{"/usr/local/bin/newuidmap", "/run/wrappers/bin/newgidmap"} {
+		if err := os.Chmod(root+p, 0o755|fs.ModeSetuid); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := SubIDs(root, Caller{UID: 1500, NoNewPrivs: true}, "ada")
+	want := runtime.SubIDs{
+		UIDs: []userns.SubRange{{First: 100000, Count: 65536}, {First: 300000, Count: 10}},
+		GIDs: []userns.SubRange{{First: 100000, Count: 65536}},
+		Free: 465536, NewUIDMap: "/usr/local/bin/newuidmap", NewGIDMap: "/run/wrappers/bin/newgidmap", NoNewPrivs: true,
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("SubIDs = %+v; want %+v", got, want)
+	}
+	if got := SubIDs(tree(t, nil), Caller{UID: 1500}, "ada"); !reflect.DeepEqual(got, runtime.SubIDs{Free: 100000}) {
+		t.Errorf("SubIDs of a bare host = %+v", got)
+	}
+}
+
+func TestFromService(t *testing.T) {
+	for text, want := range map[string]bool{
+		"": false, "passwd: files sss\n": false, "subid: files\n": false, "subid:\tsss\n": true, "# subid: sss\n": false,
+	} {
+		if got := fromService(tree(t, map[string]string{"etc/nsswitch.conf": text})); got != want {
+			t.Errorf("fromService(%q) = %v", text, got)
+		}
 	}
 }
 

@@ -32,14 +32,16 @@ type Config struct {
 	Images []Image
 	Uid    int    // the id that owns what the id map does not reach
 	Gid    int    //
+	UIDs   int    `json:",omitempty"` // how many ids are mapped, from 0 on; 0: Uid alone
+	GIDs   int    `json:",omitempty"` //
 	Key    string `json:",omitempty"` // what the launches that share the server have in common; "": it is private
 	Log    string `json:",omitempty"` // a file for what goes wrong while serving; "": the system log
 }
 
 // Start finds the server that launches with the config's key share, or starts one, with this process as
 // its client. It returns the descriptor on which the reply arrives, which is inherited by what this
-// process executes.
-func Start(c *Config, uidMap, gidMap string) (sock int, err error) {
+// process executes. base has what the server's user namespace is made of: the id maps and who writes them.
+func Start(c *Config, base userns.Header) (sock int, err error) {
 	// A pidfd of ourselves: looking up the peer's pid would race, and fail across pid namespaces.
 	pidfd, err := unix.PidfdOpen(unix.Getpid(), 0)
 	if err != nil {
@@ -59,18 +61,18 @@ func Start(c *Config, uidMap, gidMap string) (sock int, err error) {
 			defer unix.Close(listener)
 		}
 	}
-	return spawn(c, pidfd, listener, uidMap, gidMap)
+	return spawn(c, base, pidfd, listener)
 }
 
-func spawn(c *Config, pidfd, listener int, uidMap, gidMap string) (int, error) {
+func spawn(c *Config, h userns.Header, pidfd, listener int) (int, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, err
 	}
 	client, own := pair[0], pair[1]
 	defer unix.Close(own)
-	h := &userns.Header{Role: userns.Serve, Sock: own, Pidfd: pidfd, Listener: listener, UIDMap: uidMap, GIDMap: gidMap}
-	fd, err := stage.File(h, c)
+	h.Role, h.Sock, h.Pidfd, h.Listener = userns.Serve, own, pidfd, listener
+	fd, err := stage.File(&h, c)
 	if err != nil {
 		unix.Close(client)
 		return -1, err
@@ -94,6 +96,9 @@ func spawn(c *Config, pidfd, listener int, uidMap, gidMap string) (int, error) {
 	}
 	return client, keep(client)
 }
+
+// many tells whether there are more ids inside than the caller's own: then the image's owners count.
+func (c *Config) many() bool { return c.UIDs > 0 }
 
 // keep lets a descriptor be inherited by what is executed.
 func keep(fd int) error {

@@ -37,6 +37,9 @@ func Main(o userns.Outcome) int {
 	if err == nil {
 		err = stage.Read(o.FD, &c)
 	}
+	if o.Small {
+		c.UIDs, c.GIDs = 0, 0
+	}
 	var images []*served
 	ns := -1
 	if err == nil {
@@ -66,7 +69,7 @@ func Main(o userns.Outcome) int {
 		log.print("hand out the images: " + err.Error())
 	}
 	all := clients{listener: -1, inotify: -1, helds: []*held{{sock: userns.ServerSock}}, key: c.Key, uid: os.Getuid(), welcome: func(sock int) error {
-		return errors.Join(answer(sock, nil, []int{ns}), handOut(sock, images))
+		return errors.Join(sendNamespace(sock, ns, o), handOut(sock, images))
 	}}
 	if c.Key != "" {
 		all.listener = userns.ServerListener
@@ -157,7 +160,10 @@ func isolate(images []*served, c *Config) error {
 	for i, s := range images {
 		s.mount = "/" + strconv.Itoa(i)
 		data := fmt.Sprintf("fd=%d,rootmode=40755,user_id=%d,group_id=%d", s.dev, c.Uid, c.Gid)
-		if err := mnt.NewAt("coracle", "fuse.coracle", s.mount, mnt.Attr{ReadOnly: true, NoSuid: true, NoDev: true}, data); err != nil {
+		if c.many() {
+			data += ",allow_other,default_permissions" // for all the ids inside; nobody else gets in
+		}
+		if err := mnt.NewAt("coracle", "fuse.coracle", s.mount, mnt.Attr{ReadOnly: true, NoSuid: !c.many(), NoDev: true}, data); err != nil {
 			return err
 		}
 	}
@@ -165,12 +171,30 @@ func isolate(images []*served, c *Config) error {
 }
 
 func options(c *Config, s *served, log *logger) *fuse.Options {
-	uid, gid := uint32(c.Uid), uint32(c.Gid)
 	return &fuse.Options{
-		UID: func(uint32) uint32 { return uid },
-		GID: func(uint32) uint32 { return gid },
+		UID: within(c.UIDs, c.Uid),
+		GID: within(c.GIDs, c.Gid),
 		Log: func(line string) { log.print(s.image.Path + ": " + line) },
 	}
+}
+
+// within reports the image's owners as far as the id map reaches, and own for all others.
+func within(mapped, own int) func(uint32) uint32 {
+	return func(id uint32) uint32 {
+		if int64(id) < int64(mapped) {
+			return id
+		}
+		return uint32(own)
+	}
+}
+
+// sendNamespace is what the constructor does for the first client.
+func sendNamespace(sock, ns int, o userns.Outcome) error {
+	reply := userns.EncodeReply(0, "")
+	if o.Small {
+		reply = userns.EncodeSmall(o.Step)
+	}
+	return unix.Sendmsg(sock, reply, unix.UnixRights(ns), nil, unix.MSG_NOSIGNAL)
 }
 
 // handOut sends a detached clone of each mount. The clones are closed at once: one that

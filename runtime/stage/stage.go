@@ -78,6 +78,9 @@ func Read(fd int, document any) error {
 // the process's first thread and returns only on failure.
 func Become(fd int) error {
 	err := userns.Exec(self, args("enter", fd), brief(), userns.Recorded())
+	if err == unix.ENOENT {
+		return fmt.Errorf("execute %s again: %w (is /proc mounted?)", self, err)
+	}
 	return fmt.Errorf("execute %s again: %w", self, err)
 }
 

@@ -34,9 +34,7 @@ func (d *Decoder) fast(dst []byte, o int, b *bitReader) (end int, done bool, err
 	inEnd, outEnd := len(src)-inRoom, len(dst)-outRoom
 	pos, buf, n = refill(src, pos, buf, n)
 	e := d.lit[buf&(1<<litBits-1)]
-loop:
 	for pos <= inEnd && o <= outEnd {
-	again:
 		if e&literal != 0 { // up to three entries of up to 11 bits
 			buf, n = buf>>(e&63), n-uint(e)
 			store8(dst, o, byte(e>>base))
@@ -59,16 +57,30 @@ loop:
 		}
 		if e&special != 0 {
 			buf, n = buf>>(e&63), n-uint(e)
-			switch {
-			case e&invalid != 0:
+			if e&invalid != 0 {
 				return o, false, ErrCorrupt
-			case e&second == 0:
+			}
+			if e&second == 0 {
 				done = true
-				break loop
+				break
 			}
 			e = d.lit[uint64(e>>base)+buf&(1<<(e>>codeBits&15)-1)]
 			pos, buf, n = refill(src, pos, buf, n)
-			goto again
+			if e&literal != 0 { // round again: nothing but the loop's head looks at the ends
+				buf, n = buf>>(e&63), n-uint(e)
+				store8(dst, o, byte(e>>base))
+				o++
+				e = d.lit[buf&(1<<litBits-1)]
+				continue
+			}
+			if e&special != 0 {
+				buf, n = buf>>(e&63), n-uint(e)
+				if e&invalid != 0 {
+					return o, false, ErrCorrupt
+				}
+				done = true
+				break
+			}
 		}
 		length := int(e>>base) + int(buf&(1<<(e&63)-1)>>(e>>codeBits&15))
 		buf, n = buf>>(e&63), n-uint(e)

@@ -17,7 +17,7 @@ import (
 var (
 	ErrCorrupt = errors.New("corrupt deflate stream")     // no valid stream, or it ends early
 	ErrSpace   = errors.New("deflate stream is too long") // it decodes to more than the output holds
-	ErrSum     = errors.New("wrong adler-32 checksum")    // of a zlib stream's contents
+	ErrSum     = errors.New("wrong checksum")             // of a stream's contents
 )
 
 // A Decoder decodes one stream at a time. The zero value is ready. It holds

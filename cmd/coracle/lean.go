@@ -1,0 +1,123 @@
+//go:build lean
+
+package main
+
+import (
+	"bytes"
+	_ "embed" // the second program
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// A lean program has what launches need. What fetches and makes images needs the network
+// and so costs every launch half a millisecond of initialisation, twice; it lives in the
+// program without the tag lean, which is embedded here and takes over where it is needed.
+//
+//go:embed coracle-images
+var imagesProgram string
+
+// imagesName is what that program is called where it is installed by itself, for hosts
+// that forbid executing files that lie in memory.
+const imagesName = "../libexec/coracle/coracle-images"
+
+// imagesPath returns a path to execute the second program by, and a file to keep open
+// meanwhile, or nil.
+func imagesPath() (string, *os.File, error) {
+	if self, err := os.Readlink("/proc/self/exe"); err == nil {
+		path := filepath.Join(filepath.Dir(self), imagesName)
+		if unix.Access(path, unix.X_OK) == nil {
+			return path, nil, nil
+		}
+	}
+	fd, err := unix.MemfdCreate("coracle-images", unix.MFD_CLOEXEC|unix.MFD_EXEC)
+	if errors.Is(err, unix.EINVAL) { // Linux before 6.3 does not know MFD_EXEC
+		fd, err = unix.MemfdCreate("coracle-images", unix.MFD_CLOEXEC)
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("memory for the program that makes images: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), "coracle-images")
+	if _, err := f.WriteString(imagesProgram); err != nil {
+		f.Close()
+		return "", nil, fmt.Errorf("memory for the program that makes images: %w", err)
+	}
+	return "/proc/self/fd/" + strconv.Itoa(fd), f, nil
+}
+
+// takeOver replaces this program by the second, with the same command line.
+func takeOver() error {
+	path, f, err := imagesPath()
+	if err != nil {
+		return err
+	}
+	if f != nil {
+		defer f.Close()
+	}
+	return imagesError(unix.Exec(path, os.Args, os.Environ()))
+}
+
+func imagesError(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("this host does not let programs run from memory, and %s is not installed: %w", imagesName, err)
+	}
+	return fmt.Errorf("start the program that makes images: %w", err)
+}
+
+func (c *cli) makeFile(string, string, bool, *sourceFlags, *writerFlags) error { return takeOver() }
+func (c *cli) listCache(*cacheFlags) error                                     { return takeOver() }
+func (c *cli) cleanCache(*cacheFlags, []string) error                          { return takeOver() }
+func (c *cli) printCached(string, *sourceFlags) error                          { return takeOver() }
+func (f *overlayFlags) seal(*cli, string, string) error                        { return takeOver() }
+
+// sourceHint is for the second program's errors.
+func (c *cli) sourceHint(error) string { return "" }
+
+// cachedImage lets the second program fetch an image, and returns the path of its file.
+func (c *cli) cachedImage(ref string, s *sourceFlags) (string, error) {
+	path, f, err := imagesPath()
+	if err != nil {
+		return "", err
+	}
+	if f != nil {
+		defer f.Close()
+	}
+	var out bytes.Buffer
+	cmd := &exec.Cmd{Path: path, Args: append([]string{c.program}, c.pathArgs(ref, s)...), Env: c.env, Stdout: &out, Stderr: os.Stderr}
+	err = cmd.Run()
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit) && exit.Exited():
+		return "", &exitError{exit.ExitCode()}
+	case err != nil:
+		return "", imagesError(err)
+	}
+	return strings.TrimSuffix(out.String(), "\n"), nil
+}
+
+// pathArgs is the command line of `cache path` for a source.
+func (c *cli) pathArgs(ref string, s *sourceFlags) []string {
+	var args []string
+	for i, on := range []bool{c.global.quiet, c.global.silent} {
+		if on {
+			args = append(args, []string{"--quiet", "--silent"}[i])
+		}
+	}
+	args = append(args, "cache")
+	for _, f := range s.table(true) {
+		switch {
+		case f.on != nil && *f.on:
+			args = append(args, "--"+f.name)
+		case f.str != nil && *f.str != "":
+			args = append(args, "--"+f.name+"="+*f.str)
+		}
+	}
+	return append(args, "--", "path", ref)
+}
