@@ -22,7 +22,7 @@ import (
 //	base/points  the layer with the missing mount points
 //	base/files   generated files
 //	base/layerN  the layers over the image, 0 the topmost
-//	base/upper   the writable layer, with the directories upper and work
+//	base/upper   the writable layer, with the directories upper and work in it
 type tree struct {
 	base    string
 	root    int // O_PATH descriptor of base/root as it is now

@@ -56,7 +56,7 @@ func (t *tree) openLayers(p *Plan) error {
 func (t *tree) placeLayers(p *Plan) error {
 	var lower []string
 	writable := p.Upper.Kind != ""
-	if !writable && len(p.Layout.Points) > 0 {
+	if len(p.Layout.Points) > 0 {
 		if err := t.makePoints(&p.Layout); err != nil {
 			return fmt.Errorf("make mount points: %w", err)
 		}
@@ -172,10 +172,15 @@ func (t *tree) mountOverlay(p *Plan, lower []string) error {
 	return err
 }
 
-// pointsInUpper makes the missing mount points in the container itself. A layer below would not do: what was
-// removed in the writable one stays hidden.
+// pointsInUpper makes the mount points in the container itself that the layer with the missing ones
+// could not provide: what was removed in the writable layer stays hidden. (Always to make them so would fail in
+// directories of a sandbox that belong to somebody else.)
 func (t *tree) pointsInUpper(p *Plan) error {
 	for _, pt := range p.Layout.Points {
+		if fd, err := openIn(t.root, pt.Path); err == nil {
+			unix.Close(fd)
+			continue
+		}
 		op := bind.Op{Type: bind.Mkdir, Target: pt.Path, Perm: pt.Perm}
 		if pt.Kind != bind.Directory {
 			op.Type = bind.Mkfile

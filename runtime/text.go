@@ -110,10 +110,7 @@ func opRow(op bind.Op) (what, how, attr, why string) {
 }
 
 func (p *Plan) pointsBy() string {
-	switch {
-	case p.Upper.Kind != "":
-		return "missing in the image, made in the writable layer"
-	case p.Underlay:
+	if p.Underlay {
 		return "missing in the image, made by underlay"
 	}
 	return "missing in the image, made by overlay"

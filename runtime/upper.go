@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"coracle/runtime/server"
 
@@ -29,6 +30,16 @@ func (e *BusyError) Error() string {
 	}
 	return fmt.Sprintf("overlay %s: %s is writing to it", e.Path, by)
 }
+
+// ended tells whether the writer is a process of this host that is no more. Its lock is released in a moment then,
+// when the kernel has taken the overlay down, unless it has left others in the background.
+func (e *BusyError) ended(host string) bool {
+	pid, err := strconv.Atoi(e.PID)
+	return err == nil && pid > 0 && e.Host == host && unix.Kill(pid, 0) == unix.ESRCH
+}
+
+// ending is how long a launch waits for the writer before it to be gone for good.
+const ending = 2 * time.Second
 
 // writerAttr records who writes to a directory, as "HOST PID". It means something only while
 // somebody has the lock on it (flock(2)): the kernel takes that back from the dead, this it does not.
@@ -64,20 +75,25 @@ func openUpper(u *Upper) (diskUpper, error) {
 // LockOverlay makes this process the writer of the overlay directory behind the descriptor dir, until every copy of
 // the descriptor is closed. path is for messages. When there is a writer already the error is a *[BusyError].
 func LockOverlay(dir int, path string) error {
-	err := unix.Flock(dir, unix.LOCK_EX|unix.LOCK_NB)
-	if err == unix.EWOULDBLOCK {
+	host, _ := os.Hostname()
+	for until := time.Now().Add(ending); ; time.Sleep(2 * time.Millisecond) {
+		err := unix.Flock(dir, unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			break
+		}
+		if err != unix.EWOULDBLOCK {
+			return fmt.Errorf("overlay %s: lock it: %w", path, err)
+		}
 		busy := &BusyError{Path: path}
 		buf := make([]byte, 256)
 		if n, err := unix.Fgetxattr(dir, writerAttr, buf); err == nil {
 			busy.Host, busy.PID, _ = strings.Cut(string(buf[:n]), " ")
 		}
-		return busy
-	}
-	if err != nil {
-		return fmt.Errorf("overlay %s: lock it: %w", path, err)
+		if !busy.ended(host) || time.Now().After(until) {
+			return busy
+		}
 	}
 	// Where there are no attributes the message will be short of a name.
-	host, _ := os.Hostname()
 	unix.Fsetxattr(dir, writerAttr, []byte(host+" "+strconv.Itoa(os.Getpid())), 0)
 	return nil
 }

@@ -1,0 +1,83 @@
+package runtime
+
+import (
+	"errors"
+	"reflect"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestStack(t *testing.T) {
+	dir := func(path string, ro, upper bool) OverlayFacts {
+		return OverlayFacts{Overlay: Overlay{path, ro, "--overlay"}, Root: Root{Kind: Sandbox, Path: path}, HasUpper: upper, Place: Place{Path: path}}
+	}
+	file := func(path string) OverlayFacts {
+		return OverlayFacts{Overlay: Overlay{path, false, "--overlay"}, Root: Root{Kind: Squashfs, Path: path}}
+	}
+	data := Root{Kind: Squashfs, Path: "/data.sif"}
+	for _, tt := range []struct {
+		name   string
+		req    Request
+		over   []OverlayFacts
+		layers []Layer // topmost first
+		upper  Upper
+		warn   []string
+	}{
+		{name: "nothing"},
+		{name: "the last one on top", over: []OverlayFacts{dir("/a", true, true), file("/b.sif"), dir("/c", true, false)},
+			layers: []Layer{{"/c", 0, "--overlay"}, {"/b.sif", 2, "--overlay"}, {"/a/upper", 0, "--overlay"}}},
+		{name: "the writable one above all", over: []OverlayFacts{dir("/a", false, true), file("/b.sif")},
+			layers: []Layer{{"/b.sif", 2, "--overlay"}}, upper: Upper{Kind: UpperDir, Path: "/a", Why: "--overlay"}},
+		{name: "half of the memory", req: Request{WritableTmpfs: true}, upper: Upper{Kind: UpperTmpfs, Size: 500, Why: "--writable-tmpfs"}},
+		{name: "a share of it", req: Request{WritableTmpfs: true, TmpfsPercent: 10}, upper: Upper{Kind: UpperTmpfs, Size: 100, Why: "--writable-tmpfs"}},
+		{name: "a size", req: Request{WritableTmpfs: true, TmpfsSize: 7}, upper: Upper{Kind: UpperTmpfs, Size: 7, Why: "--writable-tmpfs"}},
+		{name: "implied", req: Request{WritableTmpfs: true, TmpfsImplied: true}, upper: Upper{Kind: UpperTmpfs, Size: 500, Why: "--compat"}},
+		{name: "implied beside a directory", req: Request{WritableTmpfs: true, TmpfsImplied: true}, over: []OverlayFacts{dir("/a", false, false)},
+			upper: Upper{Kind: UpperDir, Path: "/a", Why: "--overlay"}},
+		{name: "both asked for", req: Request{WritableTmpfs: true}, over: []OverlayFacts{dir("/a", false, false)},
+			upper: Upper{Kind: UpperDir, Path: "/a", Why: "--overlay"}, warn: []string{"--writable-tmpfs is ignored: /a is writable"}},
+		{name: "scratch goes before memory", req: Request{WritableTmpfs: true, ScratchOverlay: "/s"},
+			upper: Upper{Kind: UpperScratch, Path: "/s", Why: "--scratch-overlay"}},
+	} {
+		p := Plan{Images: []Root{data}, Underlay: true}
+		err := p.stack(&tt.req, &Facts{Overlay: true, Memory: 1000, Scratch: Place{Path: "/s"}, Overlays: tt.over})
+		if err != nil || !reflect.DeepEqual(p.Layers, tt.layers) || p.Upper != tt.upper || !reflect.DeepEqual(p.Warnings, tt.warn) {
+			t.Errorf("%s: %v, layers %+v, upper %+v, warnings %q\nwant %+v, %+v, %q", tt.name, err, p.Layers, p.Upper, p.Warnings, tt.layers, tt.upper, tt.warn)
+		}
+		if p.Underlay == p.layered() {
+			t.Errorf("%s: underlay %v with layers %v", tt.name, p.Underlay, p.layered())
+		}
+	}
+}
+
+func TestStackErrors(t *testing.T) {
+	on := func(fs string, denied error) []OverlayFacts {
+		return []OverlayFacts{{Overlay: Overlay{"/a", false, "--overlay"}, Root: Root{Kind: Sandbox, Path: "/a"}, Place: Place{"/a", fs, denied}}}
+	}
+	for _, tt := range []struct {
+		name  string
+		req   Request
+		facts Facts
+		is    error
+		want  string
+	}{
+		{"two writers", Request{}, Facts{Overlay: true, Overlays: append(on("", nil), on("", nil)...)}, ErrWriters, "only one overlay can be writable: /a and /a"},
+		{"network", Request{}, Facts{Overlay: true, Overlays: on("NFS", nil)}, nil, "--overlay /a: the kernel cannot keep a writable layer on NFS"},
+		{"read-only", Request{}, Facts{Overlay: true, Overlays: on("", unix.EROFS)}, unix.EROFS, "--overlay /a: read-only file system"},
+		{"scratch on the network", Request{ScratchOverlay: "/s"}, Facts{Overlay: true, Scratch: Place{"/s", "Lustre", nil}}, nil,
+			"--scratch-overlay /s: the kernel cannot keep a writable layer on Lustre"},
+		{"an old kernel", Request{WritableTmpfs: true}, Facts{Release: "5.4.0"}, ErrNoOverlay,
+			"--writable-tmpfs: this kernel has no overlay file system in user namespaces (5.4.0)"},
+	} {
+		err := (&Plan{}).stack(&tt.req, &tt.facts)
+		if err == nil || err.Error() != tt.want || tt.is != nil && !errors.Is(err, tt.is) {
+			t.Errorf("%s: %v, want %s", tt.name, err, tt.want)
+		}
+	}
+	// Where nobody asked for it by name, the container is read-only as it would be without.
+	p := Plan{Underlay: true}
+	if err := p.stack(&Request{WritableTmpfs: true, TmpfsImplied: true}, &Facts{}); err != nil || p.layered() || len(p.Warnings) != 1 || !p.Underlay {
+		t.Errorf("--compat on an old kernel: %v, %+v; want a warning", err, p)
+	}
+}
