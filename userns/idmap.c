@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -101,8 +102,8 @@ __attribute__((noreturn)) static void keep_helpers(struct coracle_header *h, int
 // start_helpers forks without a SIGCHLD, which the payload might find pending.
 static int start_helpers(struct coracle_header *h, struct helpers *out) {
 	int go[2], words[2];
-	if (pipe2(go, O_CLOEXEC) < 0)
-		return coracle_fail("create a pipe", errno);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, go) < 0)
+		return coracle_fail("create a pair of sockets", errno);
 	if (pipe2(words, O_CLOEXEC) < 0) {
 		close(go[0]);
 		close(go[1]);
@@ -134,7 +135,7 @@ static int finish(struct helpers *w, int begin) {
 	size_t len = 0;
 	ssize_t n = 0;
 	if (begin)
-		n = write(w->go, "", 1);
+		n = send(w->go, "", 1, MSG_NOSIGNAL); // the keeper may have been killed
 	close(w->go);
 	while (len < sizeof text - 1) {
 		n = read(w->words, text + len, sizeof text - 1 - len);

@@ -26,6 +26,10 @@ func TestMain(m *testing.M) {
 		os.Stdout.WriteString("children: " + err.Error() + "\n")
 		os.Exit(0)
 	}
+	if o := Stage(); o.Role == Enter {
+		tellOutcome(o)
+		os.Exit(0)
+	}
 	if len(os.Args) == 2 && os.Args[1] == "fake" {
 		fakeAll()
 		os.Exit(0)
