@@ -19,6 +19,8 @@ GOBUILD  := CGO_ENABLED=1 $(GO) build -buildvcs=false -trimpath -tags $(TAGS)
 # A continuous integration log shows every test by name.
 VERBOSE  := $(if $(CI),-v)
 FIXTURES := bin/fixtures
+# Comparisons with other tools' images and readers: a lot of data, no concurrency of their own.
+UNRACED  := ^(TestImages|TestOddImages|TestUnsquashfs|TestUnsquashfsList|TestKernel|TestSquashfuse|TestSize|TestMutations)$$
 
 .PHONY: help
 help: ## list the targets
@@ -55,9 +57,10 @@ lint: tools ## vet, gofmt, staticcheck
 	PATH="$$($(GO) env GOROOT)/bin:$$PATH" bin/staticcheck -tags $(TAGS) ./...
 
 .PHONY: unit
-unit: build tools ## unit tests, import arrows, init budget, with the race detector; the long ones without
-	@$(NEED) build fixtures
-	$(GO) test $(VERBOSE) -short -race -timeout 15m -tags $(TAGS) $$($(GO) list ./... | grep -vx coracle/e2e)
+unit: build tools ## unit tests, import arrows, init budget; with the race detector where it matters
+	@$(NEED) build fixtures unit
+	$(GO) test $(VERBOSE) -short -race -tags $(TAGS) $$($(GO) list ./... | grep -vxE 'coracle/e2e|coracle/squash(/[^f].*)?')
+	$(GO) test $(VERBOSE) -short -race -tags $(TAGS) -skip '$(UNRACED)' ./squash
 	$(GO) test $(VERBOSE) -tags $(TAGS) ./squash/...
 
 .PHONY: e2e
