@@ -67,7 +67,8 @@ func (in Inside) explainFormat(cmd Command, name string, head []byte) (Command, 
 	case !in.executable(binSh):
 		return cmd, &ExecError{Name: name, Err: ErrNoShell, Detail: "the file is a script without a #! line"}
 	}
-	cmd.Argv = append([]string{name, cmd.Path}, cmd.Argv[1:]...)
+	// Not under the script's name: busybox goes by its own.
+	cmd.Argv = append([]string{binSh, cmd.Path}, cmd.Argv[1:]...)
 	cmd.Path = binSh
 	return cmd, nil
 }

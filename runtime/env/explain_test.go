@@ -69,7 +69,7 @@ func TestExplain(t *testing.T) {
 
 	in := image.with(tree{"bin/x": "echo $1\n"}).inside(t)
 	cmd, err := in.Explain(Command{Path: "/bin/x", Argv: []string{"x", "a"}, Env: []string{"A=1"}}, unix.ENOEXEC)
-	want := Command{Path: "/bin/sh", Argv: []string{"x", "/bin/x", "a"}, Env: []string{"A=1"}}
+	want := Command{Path: "/bin/sh", Argv: []string{"/bin/sh", "/bin/x", "a"}, Env: []string{"A=1"}}
 	if err != nil || !reflect.DeepEqual(cmd, want) {
 		t.Errorf("a script without #!: %+v, %v; want %+v", cmd, err, want)
 	}
