@@ -22,7 +22,7 @@ const (
 	lastMatch    = 12      // bytes at the end in which no match begins
 	runMask      = 15      // of literals and match lengths in a token
 	maxInput     = 1 << 24
-	hashBits     = 15
+	hashBits     = 13
 	skipStrength = 6 // after 64 positions without a match, every second one is tried, and so on
 )
 
@@ -66,8 +66,8 @@ func (e *Encoder) Block(dst, src []byte) int {
 	return w.n
 }
 
-// A matcher finds the last occurrences of 4 bytes. Positions are kept with base
-// added, so that those of earlier blocks are recognized and the tables need no
+// A matcher finds the last occurrences of 5 bytes. Positions are kept with base
+// added, so that those of earlier blocks are recognized and the table needs no
 // clearing.
 type matcher struct {
 	base int32 // 1 and up
@@ -83,44 +83,44 @@ func (m *matcher) start() {
 
 func (m *matcher) stop(n int) { m.base += int32(n) + window }
 
-func load32(b []byte, i int) uint32 { return binary.LittleEndian.Uint32(b[i : i+4 : i+4]) }
+func load64(b []byte, i int) uint64 { return binary.LittleEndian.Uint64(b[i : i+8 : i+8]) }
 
-// last makes pos known and returns the last earlier position in the window
-// that may have the same 4 bytes, or -1.
-func (m *matcher) last(src []byte, pos int) int {
-	v := load32(src, pos)
-	h := &m.head[v*0x9e3779b1>>(32-hashBits)]
-	next, at := *h, m.base+int32(pos)
-	*h = at
-	if next <= at-window || next < m.base {
-		return -1
-	}
-	return int(next - m.base)
+// at returns the place of the position where the lower five bytes of v were last.
+func (m *matcher) at(v uint64) *int32 {
+	return &m.head[v<<24*0x9e3779b185ebca87>>(64-hashBits)]
 }
 
 // fast takes the first match that it finds.
 func (e *Encoder) fast(w *writer, src []byte) {
-	end := len(src) - lastBytes
-	e.m.start()
-	defer e.m.stop(len(src))
-	for pos := 0; pos < len(src)-lastMatch; {
-		c := e.m.last(src, pos)
-		if c < 0 || load32(src, c) != load32(src, pos) {
-			pos += 1 + (pos-w.done)>>skipStrength
+	m := &e.m
+	m.start()
+	base := m.base
+	end, stop, tries := len(src)-lastBytes, len(src)-lastMatch, 0
+	for pos := 0; pos < stop; {
+		v := load64(src, pos)
+		h := m.at(v)
+		next, at := *h, base+int32(pos)
+		*h = at
+		c := int(next - base)
+		if next < base || at-next >= window || uint32(load64(src, c)) != uint32(v) {
+			pos += 1 + tries>>skipStrength
+			tries++
 			continue
 		}
+		tries = 0
 		for pos > w.done && c > 0 && src[pos-1] == src[c-1] {
 			pos, c = pos-1, c-1
 		}
 		n := minMatch + lz77.MatchLen(src[c+minMatch:], src[pos+minMatch:end])
 		w.sequence(src[w.done:pos], n, pos-c)
 		if pos += n; w.full {
-			return
+			break
 		}
-		if pos < len(src)-lastMatch {
-			e.m.last(src, pos-2)
+		if pos < stop {
+			*m.at(load64(src, pos-2)) = base + int32(pos-2)
 		}
 	}
+	m.stop(len(src))
 }
 
 // A step is the best way on from a position: a match, or one literal.
@@ -227,7 +227,12 @@ func (w *writer) sequence(literals []byte, length, dist int) {
 	w.n++
 	*token = byte(min(len(literals), runMask)) << 4
 	w.more(len(literals))
-	w.n += copy(w.dst[w.n:], literals)
+	if n := len(literals); n <= 16 && cap(literals) >= 16 && len(w.dst)-w.n >= 16 {
+		copy(w.dst[w.n:w.n+16], literals[:16]) // of fixed length: faster
+		w.n += n
+	} else {
+		w.n += copy(w.dst[w.n:], literals)
+	}
 	w.done += len(literals) + length
 	if length == 0 {
 		return
