@@ -12,8 +12,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"coracle/e2e/user"
@@ -25,6 +27,7 @@ const stageKey = "CORACLE_E2E_STAGE"
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	heed(syscall.SIGHUP, syscall.SIGINT)
 	if os.Getenv(stageKey) != "" {
 		os.Exit(runHere(m))
 	}
@@ -34,6 +37,16 @@ func TestMain(m *testing.M) {
 		status = 1
 	}
 	os.Exit(status)
+}
+
+// heed makes sure that programs started from here do not ignore the signals: a test run under nohup
+// would hand that on, and payloads inherit what their caller ignores.
+func heed(signals ...os.Signal) {
+	for _, sig := range signals {
+		if signal.Ignored(sig) {
+			signal.Notify(make(chan os.Signal, 1), sig)
+		}
+	}
 }
 
 // inCI reports whether this is a run in which nothing may be skipped.
