@@ -1,3 +1,6 @@
+// A [Writer] writes images to an io.WriterAt: contents first, compressed on
+// several goroutines, then the tree. docs/compression.md tells how, and how
+// fast and small each compressor is.
 package squash
 
 import (
