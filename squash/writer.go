@@ -23,7 +23,7 @@ func unfit(format string, args ...any) error {
 type WriterOptions struct {
 	Compression Compression // zero: zstd at its default level
 	BlockSize   int         // bytes, a power of two from MinBlockSize to MaxBlockSize; 0: DefaultBlockSize
-	Workers     int         // goroutines that compress, 1 and up; 0: one. The bytes do not depend on it
+	Workers     int         // goroutines that compress, up to 64; 0: one. The bytes do not depend on it
 	MTime       int64       // seconds since 1970 of the image's creation; clamped to 32 bits
 
 	NoFragments     bool // small files get blocks of their own
@@ -35,6 +35,10 @@ type WriterOptions struct {
 // DefaultBlockSize is the BlockSize of an image unless said otherwise.
 // docs/compression.md has the figures behind it.
 const DefaultBlockSize = 128 << 10
+
+// maxWorkers bounds memory. More would wait: all contents come through one
+// goroutine.
+const maxWorkers = 64
 
 // padding is what an image's length is a multiple of, so that it can be a loop
 // device.
@@ -77,7 +81,7 @@ func NewWriter(dst io.WriterAt, o *WriterOptions) (*Writer, error) {
 	if err := checkBlockSize(w.o.BlockSize); err != nil {
 		return nil, err
 	}
-	w.o.Workers = max(1, w.o.Workers)
+	w.o.Workers = min(max(1, w.o.Workers), maxWorkers)
 	var err error
 	if w.codec, err = w.o.Compression.encoding(); err != nil {
 		return nil, err
