@@ -8,6 +8,8 @@ MAKEFLAGS   += --no-builtin-rules
 VERSION ?= 0.1.0
 PREFIX  ?= /usr/local
 DESTDIR ?=
+# `make install` makes the links apptainer and singularity, but for LINKS=no.
+LINKS   ?= yes
 # Seconds that `make fuzz` gives each fuzz target.
 FUZZTIME ?= 10
 
@@ -33,9 +35,16 @@ build: ## the static binary bin/coracle (VERSION=)
 	$(GOBUILD),lean -ldflags '$(LDFLAGS)' -o bin/coracle ./cmd/coracle
 
 .PHONY: install
-install: build ## into PREFIX=/usr/local (DESTDIR=)
+install: build ## into PREFIX=/usr/local (DESTDIR=); links apptainer and singularity, but for LINKS=no
 	install -D -m 0755 bin/coracle $(DESTDIR)$(PREFIX)/bin/coracle
 	install -D -m 0755 cmd/coracle/coracle-images $(DESTDIR)$(PREFIX)/libexec/coracle/coracle-images
+	@for name in $(if $(filter-out no,$(LINKS)),apptainer singularity run-singularity); do \
+	  link=$(DESTDIR)$(PREFIX)/bin/$$name; \
+	  if [ -e $$link ] && [ ! -L $$link ]; then \
+	    echo "$$link is another program: remove it, or install with LINKS=no" >&2; exit 1; \
+	  fi; \
+	  echo "$$link -> coracle"; ln -sfn coracle $$link; \
+	done
 
 .PHONY: demo
 demo: build tools ## make an image file of an OCI image of Debian packages, and run commands in it

@@ -111,7 +111,7 @@ func runHere(m *testing.M) int {
 		return 1
 	}
 	stage := os.Getenv(stageKey)
-	for _, name := range []string{"apptainer", "singularity"} {
+	for _, name := range []string{"apptainer", "singularity", "run-singularity"} {
 		if err := os.Symlink("coracle", filepath.Join(stage, name)); err != nil {
 			fmt.Fprintln(os.Stderr, "e2e:", err)
 			return 1
