@@ -53,10 +53,47 @@ func scope(root string, env []string) string {
 		}
 	}
 	if !inJob {
-		sid, _ := unix.Getsid(0)
-		part("session", strconv.Itoa(sid))
+		part(launchScope(root, env))
 	}
 	return b.String()
+}
+
+// launchScope names what starts that belong together have in common outside of a batch job: the parallel
+// launch, whose ranks share memory, or else the session.
+//
+// MPICH's process manager and its relatives (Hydra) make every rank the leader of a session of its own
+// and say only which descriptor leads to them; what the ranks share is the process that started those
+// sessions.
+func launchScope(root string, env []string) (name, value string) {
+	if v := lookup(env, "PMIX_NAMESPACE"); v != "" {
+		return "pmix", v + " " + lookup(env, "PMIX_SERVER_TMPDIR")
+	}
+	if v := lookup(env, "PMI_PORT"); v != "" {
+		return "pmi", v
+	}
+	sid, _ := unix.Getsid(0)
+	if lookup(env, "PMI_FD") != "" {
+		if parent := statField(root, sid, statParent); parent != "" {
+			pid, _ := strconv.Atoi(parent)
+			return "pmi", parent + " " + statField(root, pid, statStart)
+		}
+	}
+	return "session", strconv.Itoa(sid)
+}
+
+// Fields of /proc/PID/stat after the command's name (proc(5)).
+const (
+	statParent = 1
+	statStart  = 19
+)
+
+// statField returns a field of a process's stat file; empty when there is no such process.
+func statField(root string, pid, field int) string {
+	_, rest, _ := cutLast(readLine(fmt.Sprintf("%s/proc/%d/stat", root, pid)), ")")
+	if fields := strings.Fields(rest); field < len(fields) {
+		return fields[field]
+	}
+	return ""
 }
 
 // stepCgroup cuts the cgroups of single tasks off: the ranks of one step share.
