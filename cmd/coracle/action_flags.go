@@ -78,7 +78,7 @@ func (a *actionFlags) layerFlags() []flag {
 
 func (a *actionFlags) environmentFlags() []flag {
 	return []flag{
-		{name: "cleanenv", short: 'e', on: &a.cleanEnv, group: "Environment", help: "only the image's variables, TERM and *_proxy"},
+		{name: "cleanenv", short: 'e', on: &a.cleanEnv, group: "Environment", help: "only the image's variables, TERM, *_proxy and those of MPI launchers"},
 		{name: "env", arg: "K=V", list: &a.env, keys: []string{}, help: "set variables; repeat, or use commas"},
 		{name: "env-file", arg: "FILE", list: &a.envFiles, help: "set the variables of a file"},
 		{name: "no-env", arg: "NAME", list: &a.noEnv, comma: true, keys: []string{"NO_ENV", "NOENV"}, help: "do not pass these variables on"},

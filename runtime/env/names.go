@@ -68,7 +68,20 @@ func passesClean(name string) bool {
 	case "http_proxy", "https_proxy", "no_proxy", "all_proxy", "ftp_proxy":
 		return name == strings.ToLower(name) || name == strings.ToUpper(name)
 	}
-	return name == "TERM"
+	return name == "TERM" || processManagement(name)
+}
+
+// processManagement says whether name is one of the variables by which an MPI library finds the process
+// manager that started it: without them every rank would be alone in a world of its own.
+//
+// Source: what mpirun of OpenMPI (PMIx, PRRTE) and mpiexec of MPICH (Hydra) set for their ranks.
+func processManagement(name string) bool {
+	for _, prefix := range []string{"PMI_", "PMIX_", "OMPI_", "PRTE_", "HYDI_", "HYDRA_", "MPI_LOCAL", "MPIR_CVAR_"} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // identifier says whether a shell can assign to name.
