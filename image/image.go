@@ -21,7 +21,7 @@ import (
 // An Image is an opened image: a file that holds a squashfs file system, or a directory.
 type Image struct {
 	Path   string // as the user named it
-	Real   string // absolute, symlinks resolved
+	Real   string // absolute, symlinks resolved; of a file without a name: Path
 	Format Format
 	Offset int64  // of the squashfs file system in the file, in bytes; 0 for a directory
 	Size   int64  // of the squashfs file system as its container says, in bytes; 0 for a directory
@@ -30,6 +30,8 @@ type Image struct {
 	SIF    *sif.File      // nil unless Format is SIF
 	Squash *squash.Reader // nil for a directory
 	Tree   bind.Tree      // the root file system
+
+	Descriptor int // of a file that was open already ([OpenFile]); 0: it is at Real
 
 	// The identity of the file that was looked at.
 	Device, Inode uint64
@@ -57,6 +59,21 @@ const (
 // The error is a *[PathError] that wraps one of this package's errors, or the
 // operating system's.
 func Open(path string) (*Image, error) { return wrap(path, primary) }
+
+// OpenFile looks at an image that is open as f, and may have no name in any directory. name
+// stands for its path. f stays the caller's.
+func OpenFile(f *os.File, name string) (*Image, error) {
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, &PathError{Path: name, Err: err}
+	}
+	img := &Image{Path: name, Real: name, Descriptor: fd, file: os.NewFile(uintptr(fd), name)}
+	if err := img.look(fd); err != nil {
+		img.file.Close()
+		return nil, &PathError{Path: name, Err: err}
+	}
+	return img, nil
+}
 
 // OpenData opens an image that lends a part of its tree to a container. id is the number of
 // a SIF partition; "" is the primary one, or the first data partition of a file that has
@@ -121,9 +138,11 @@ func (m *Image) look(fd int) error {
 		return err
 	}
 	m.Device, m.Inode, m.Length, m.ModTime = uint64(st.Dev), st.Ino, st.Size, st.Mtim.Nano()
-	var err error
-	if m.Real, err = realPath(fd, m.Path); err != nil {
-		return err
+	if m.Real == "" {
+		var err error
+		if m.Real, err = realPath(fd, m.Path); err != nil {
+			return err
+		}
 	}
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFDIR:

@@ -53,6 +53,32 @@ func TestFormats(t *testing.T) {
 	}
 }
 
+// A file without a name is an image as good as any, and stays the caller's.
+func TestOpenFile(t *testing.T) {
+	f, err := os.Open(write(t, "a", appSquashfs))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := os.Remove(f.Name()); err != nil {
+		t.Fatal(err)
+	}
+	img, err := OpenFile(f, "docker://app:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := img.Tree.ReadFile("/usr/bin/tool", 10); err != nil || string(got) != "x" {
+		t.Errorf("ReadFile = %q, %v", got, err)
+	}
+	if img.Real != "docker://app:1" || img.Descriptor <= 0 || img.Descriptor == int(f.Fd()) {
+		t.Errorf("path %s, descriptor %d of %d", img.Real, img.Descriptor, f.Fd())
+	}
+	img.Close()
+	if _, err := f.Stat(); err != nil {
+		t.Errorf("after Close: %v", err)
+	}
+}
+
 func TestOpenErrors(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"blast_2.14.sif", "Blast.sif.bak", "other.sif", ".blast.sif"} {

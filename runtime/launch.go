@@ -83,7 +83,7 @@ func serverConfig(p *Plan) *server.Config {
 		roots = append([]Root{p.Root}, p.Images...)
 	}
 	for _, r := range roots {
-		c.Images = append(c.Images, server.Image{Path: r.Path, Offset: r.Offset, Size: r.Size, Device: r.Device, Inode: r.Inode, Length: r.Length, ModTime: r.ModTime})
+		c.Images = append(c.Images, server.Image{Path: r.Path, Offset: r.Offset, Size: r.Size, Device: r.Device, Inode: r.Inode, Length: r.Length, ModTime: r.ModTime, Descriptor: r.Descriptor, Sent: r.Descriptor > 0})
 	}
 	return c
 }

@@ -87,7 +87,7 @@ const (
 // A Root is the image: where its file system is and how to look into it.
 type Root struct {
 	Kind   RootKind
-	Path   string // absolute path of the file or directory, symlinks resolved
+	Path   string // absolute path of the file or directory, symlinks resolved; with Descriptor: a name for people
 	Offset int64  // Squashfs: where the file system starts in the file, in bytes
 	Size   int64  // Squashfs: how long it is, in bytes
 	Arch   string // GOARCH name that the image says it is for; "" unknown
@@ -97,6 +97,8 @@ type Root struct {
 	Length        int64     // Squashfs: length of the whole file, in bytes
 	ModTime       int64     // Squashfs: its modification time, in ns since 1970
 	Tree          bind.Tree `json:"-"`
+
+	Descriptor int `json:"-"` // Squashfs: of the open file, where it has no name; 0: it is at Path
 }
 
 // Facts are what the planner knows of the host and of the caller. Package probe reads them.

@@ -18,6 +18,9 @@ func shareKey(req *Request, facts *Facts, p *Plan) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "protocol=%d\nuid=%d\ngid=%d\nuids=%v\ngids=%v\n%s", protocol, facts.UID, facts.GID, p.UIDs, p.GIDs, facts.Scope)
 	for _, r := range append([]Root{p.Root}, p.Images...) {
+		if r.Descriptor > 0 { // nobody else has that file
+			return ""
+		}
 		if r.Kind == Squashfs {
 			fmt.Fprintf(&b, "image=%d:%d:%d:%d:%d:%d\n", r.Device, r.Inode, r.Length, r.ModTime, r.Offset, r.Size)
 		}

@@ -17,7 +17,7 @@ func buildCommand() command {
 		examples: []string{
 			`build app.sif docker://registry.example/app:1`,
 			`build --compression gzip:9 app.sif oci-archive:app.tar`,
-			`docker save app:1 | coracle build app.sif docker-archive:-`,
+			`build app.sif docker-archive:- < app.tar`,
 		},
 		min: 2, max: 2,
 		build: func() ([]flag, action) {

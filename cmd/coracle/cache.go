@@ -3,7 +3,7 @@ package main
 // cacheFlags are the flags of the parts of cache.
 type cacheFlags struct {
 	json, dryRun, force bool
-	kinds, days         string
+	kinds, days, into   string
 	source              sourceFlags
 }
 
@@ -27,6 +27,7 @@ func cacheCommand() command {
 				{name: "dry-run", short: 'n', on: &f.dryRun, keys: none, group: "Output", help: "say what clean would remove"},
 				{name: "json", short: 'j', on: &f.json, keys: none, help: "list as JSON"},
 				{name: "force", short: 'f', on: &f.force, keys: none, hidden: true},
+				{name: "into", arg: "FD", str: &f.into, keys: none, hidden: true}, // a launch without the cache
 			}
 			return append(t, f.source.table(true)...), f.run
 		},
@@ -40,7 +41,7 @@ func (f *cacheFlags) run(c *cli, args []string) error {
 	case what == "clean":
 		return c.cleanCache(f, args[1:])
 	case what == "path" && len(args) == 2:
-		return c.printCached(args[1], &f.source)
+		return c.printCached(args[1], f)
 	case what == "list", what == "path":
 		return usageErrorf("cache %s: wrong number of arguments", what)
 	default:

@@ -21,7 +21,7 @@ import (
 // unchanged tag costs one request.
 func (c *cli) cachedImage(ref string, s *sourceFlags) (string, error) {
 	if s.disableCache {
-		return "", usageErrorf("--disable-cache: %s can only run from a file then; pull it first", ref)
+		return "", usageErrorf("with --disable-cache, no file of %s is kept", ref)
 	}
 	m, err := c.newMaker(s, &writerFlags{})
 	if err != nil {
@@ -44,7 +44,7 @@ func (m *maker) cached(ctx context.Context, ref string) (string, error) {
 		}
 		defer src.Close()
 		return m.cache.Image(ctx, cache.Key{Source: src.Name, Digest: src.Digest}, func(f *output.File) error {
-			_, err := m.copy(ctx, f, src, filepath.Dir(f.Name()))
+			_, err := m.copy(ctx, f.File, src, filepath.Dir(f.Name()))
 			return err
 		})
 	}
@@ -55,9 +55,21 @@ func (m *maker) cached(ctx context.Context, ref string) (string, error) {
 	defer src.Close()
 	key := cache.Key{Source: src.Name, Digest: src.Digest, Platform: src.Platform().String(), Settings: m.settings()}
 	return m.cache.Image(ctx, key, func(f *output.File) error {
-		_, err := m.convert(ctx, f, src, filepath.Dir(f.Name()))
+		_, err := m.convert(ctx, f.File, src, filepath.Dir(f.Name()))
 		return err
 	})
+}
+
+// writeImage writes the image of ref into f, and keeps nothing.
+func (c *cli) writeImage(f *os.File, ref string, s *sourceFlags) error {
+	m, err := c.newMaker(s, &writerFlags{})
+	if err != nil {
+		return err
+	}
+	defer m.show.stop()
+	ctx, cause := interruptible()
+	_, err = m.fill(ctx, f, ref, s.temp(c))
+	return cause(err)
 }
 
 // settings tells what changes the bytes of an image, beside its source.
@@ -68,8 +80,16 @@ func (m *maker) settings() string {
 	return "time " + strconv.FormatInt(*m.build.Time, 10)
 }
 
-// printCached prints where the image file of ref is.
-func (c *cli) printCached(ref string, s *sourceFlags) error {
+// printCached prints where the image file of ref is, or writes it where the flags say.
+func (c *cli) printCached(ref string, f *cacheFlags) error {
+	s := &f.source
+	if f.into != "" {
+		fd, err := strconv.ParseUint(f.into, 10, 16)
+		if err != nil {
+			return usageErrorf("--into %q is no descriptor", f.into)
+		}
+		return c.writeImage(os.NewFile(uintptr(fd), ref), ref, s)
+	}
 	path, err := c.cachedImage(ref, s)
 	if err == nil {
 		_, err = fmt.Fprintln(c.out, path)

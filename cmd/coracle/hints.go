@@ -43,7 +43,7 @@ func (c *cli) hint(err error) string {
 	case errors.As(err, &point):
 		return pointHint(point)
 	case errors.As(err, &source):
-		return "a bind's source is a path on the host; the path in the container follows after a colon"
+		return sourcePathHint(source)
 	case errors.As(err, &command):
 		return commandHint(command)
 	}
@@ -89,6 +89,17 @@ func fuseHint(e *probe.FuseError, inside bool) string {
 		return "ask the administrator to run: chmod 0666 /dev/fuse"
 	}
 	return "ask the administrator to run: modprobe fuse"
+}
+
+// sourcePathHint is about a bind's source that is not there.
+func sourcePathHint(e *bind.SourceError) string {
+	switch {
+	case e.In != "":
+		return "image-src is a path inside " + e.In + "; image-src=/ is all of it"
+	case e.Why == "--workdir" && errors.Is(e, fs.ErrNotExist):
+		return "make it: mkdir -p " + e.Source
+	}
+	return "a bind's source is a path on the host; the path in the container follows after a colon"
 }
 
 func pointHint(e *bind.PointError) string {

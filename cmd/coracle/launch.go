@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"coracle/image"
+	"coracle/image/output"
 	"coracle/runtime"
 	"coracle/runtime/env"
 	"coracle/runtime/probe"
@@ -18,12 +19,8 @@ import (
 // launch starts an action in an image. When all is well it does not return: the process
 // becomes the payload.
 func (c *cli) launch(act runtime.Action, a *actionFlags, args []string) error {
-	cwd, err := os.Getwd()
-	if err != nil {
-		return fmt.Errorf("working directory: %w", err)
-	}
 	req, warnings, err := a.request(situation{
-		program: c.program, action: act, cwd: cwd, env: c.env, global: c.global, exists: exists, readFile: os.ReadFile,
+		program: c.program, action: act, cwd: workingDirectory(), env: c.env, global: c.global, exists: exists, readFile: os.ReadFile,
 	}, args)
 	if err != nil {
 		return err
@@ -31,13 +28,19 @@ func (c *cli) launch(act runtime.Action, a *actionFlags, args []string) error {
 	for _, w := range warnings {
 		c.warn(w)
 	}
+	open := image.Open
 	if image.IsReference(req.Image) && !exists(req.Image) {
-		if req.Image, err = c.cachedImage(req.Image, &a.source); err != nil {
+		if open, err = c.fetch(&req, &a.source); err != nil {
 			return err
 		}
 	}
 	begin := time.Now()
-	plan, err := c.plan(&req)
+	img, err := open(req.Image)
+	if err != nil {
+		return err
+	}
+	defer img.Close()
+	plan, err := c.plan(&req, img)
 	if err != nil {
 		return err
 	}
@@ -57,6 +60,41 @@ func (c *cli) launch(act runtime.Action, a *actionFlags, args []string) error {
 	return enc.Encode(plan)
 }
 
+// workingDirectory returns where we are. A directory that has been removed is named as the kernel does,
+// "/dir (deleted)": a launch may well do without it.
+func workingDirectory() string {
+	dir, err := os.Getwd()
+	if err != nil {
+		dir, _ = os.Readlink("/proc/self/cwd")
+	}
+	if !filepath.IsAbs(dir) { // not even that can be known: it lies outside of our tree
+		return "/"
+	}
+	return dir
+}
+
+// fetch makes a file of the request's image, and returns what opens it: a file of the cache, whose path
+// replaces the reference, or one that nobody else can see and that ends with the launch.
+func (c *cli) fetch(req *runtime.Request, s *sourceFlags) (func(path string) (*image.Image, error), error) {
+	if !s.disableCache {
+		path, err := c.cachedImage(req.Image, s)
+		req.Image = path
+		return image.Open, err
+	}
+	f, err := output.Nameless(s.temp(c))
+	if err != nil {
+		return nil, fmt.Errorf("a file for %s: %w", req.Image, err)
+	}
+	if err := c.writeImage(f, req.Image, s); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return func(path string) (*image.Image, error) {
+		defer f.Close()
+		return image.OpenFile(f, path)
+	}, nil
+}
+
 // tell prints the plan on standard error where that is wanted: standard output is the payload's.
 func (c *cli) tell(plan *runtime.Plan, took time.Duration) {
 	if c.global.level() == 0 {
@@ -72,13 +110,8 @@ func (c *cli) tell(plan *runtime.Plan, took time.Duration) {
 	}
 }
 
-// plan looks at the image and at the host and decides.
-func (c *cli) plan(req *runtime.Request) (*runtime.Plan, error) {
-	img, err := image.Open(req.Image)
-	if err != nil {
-		return nil, err
-	}
-	defer img.Close()
+// plan looks at the host and decides.
+func (c *cli) plan(req *runtime.Request, img *image.Image) (*runtime.Plan, error) {
 	caller := probe.Self(c.env)
 	facts := probe.Facts("", caller)
 	if req.Fakeroot && !req.IgnoreSubUID {
@@ -110,7 +143,7 @@ func (c *cli) plan(req *runtime.Request) (*runtime.Plan, error) {
 func rootOf(img *image.Image) runtime.Root {
 	r := runtime.Root{
 		Kind: runtime.Squashfs, Path: img.Real, Offset: img.Offset, Size: img.Size, Arch: img.Arch, Detail: img.Detail(),
-		Device: img.Device, Inode: img.Inode, Length: img.Length, ModTime: img.ModTime, Tree: img.Tree,
+		Device: img.Device, Inode: img.Inode, Length: img.Length, ModTime: img.ModTime, Tree: img.Tree, Descriptor: img.Descriptor,
 	}
 	if img.Format == image.Directory {
 		r.Kind = runtime.Sandbox

@@ -74,7 +74,7 @@ func imagesError(err error) error {
 func (c *cli) makeFile(string, string, bool, *sourceFlags, *writerFlags) error { return takeOver() }
 func (c *cli) listCache(*cacheFlags) error                                     { return takeOver() }
 func (c *cli) cleanCache(*cacheFlags, []string) error                          { return takeOver() }
-func (c *cli) printCached(string, *sourceFlags) error                          { return takeOver() }
+func (c *cli) printCached(string, *cacheFlags) error                           { return takeOver() }
 func (f *overlayFlags) seal(*cli, string, string) error                        { return takeOver() }
 
 // sourceHint is for the second program's errors.
@@ -82,35 +82,48 @@ func (c *cli) sourceHint(error) string { return "" }
 
 // cachedImage lets the second program fetch an image, and returns the path of its file.
 func (c *cli) cachedImage(ref string, s *sourceFlags) (string, error) {
+	var out bytes.Buffer
+	err := c.runImages(&exec.Cmd{Args: c.pathArgs(ref, s), Stdout: &out})
+	return strings.TrimSuffix(out.String(), "\n"), err
+}
+
+// writeImage lets the second program write the image of ref into f. It ends with us, as nobody else has the file.
+func (c *cli) writeImage(f *os.File, ref string, s *sourceFlags) error {
+	return c.runImages(&exec.Cmd{
+		Args: c.pathArgs(ref, s, "--into=3"), ExtraFiles: []*os.File{f}, SysProcAttr: &unix.SysProcAttr{Pdeathsig: unix.SIGKILL},
+	})
+}
+
+// runImages runs the second program with the arguments of cmd.
+func (c *cli) runImages(cmd *exec.Cmd) error {
 	path, f, err := imagesPath()
 	if err != nil {
-		return "", err
+		return err
 	}
 	if f != nil {
 		defer f.Close()
 	}
-	var out bytes.Buffer
-	cmd := &exec.Cmd{Path: path, Args: append([]string{c.program}, c.pathArgs(ref, s)...), Env: c.env, Stdout: &out, Stderr: os.Stderr}
+	cmd.Path, cmd.Args, cmd.Env, cmd.Stderr = path, append([]string{c.program}, cmd.Args...), c.env, os.Stderr
 	err = cmd.Run()
 	var exit *exec.ExitError
 	switch {
 	case errors.As(err, &exit) && exit.Exited():
-		return "", &exitError{exit.ExitCode()}
+		return &exitError{exit.ExitCode()}
 	case err != nil:
-		return "", imagesError(err)
+		return imagesError(err)
 	}
-	return strings.TrimSuffix(out.String(), "\n"), nil
+	return nil
 }
 
-// pathArgs is the command line of `cache path` for a source.
-func (c *cli) pathArgs(ref string, s *sourceFlags) []string {
+// pathArgs is the command line of `cache path` for a source, with more flags.
+func (c *cli) pathArgs(ref string, s *sourceFlags, more ...string) []string {
 	var args []string
 	for i, on := range []bool{c.global.quiet, c.global.silent} {
 		if on {
 			args = append(args, []string{"--quiet", "--silent"}[i])
 		}
 	}
-	args = append(args, "cache")
+	args = append(append(args, "cache"), more...)
 	for _, f := range s.table(true) {
 		switch {
 		case f.on != nil && *f.on:

@@ -92,14 +92,11 @@ func (m *maker) openCache() error {
 func (s *sourceFlags) ociOptions(c *cli) (oci.Options, error) {
 	o := oci.Options{
 		AuthFiles: oci.AuthFiles(s.authFile, c.getenv), RegistriesFiles: oci.RegistriesFiles(c.getenv),
-		NoHTTPS: s.noHTTPS, DockerHost: s.dockerHost, TempDir: s.tmpDir,
+		NoHTTPS: s.noHTTPS, DockerHost: s.dockerHost, TempDir: s.temp(c),
 		Login: oci.Credential{Username: s.user, Password: s.password},
 	}
 	if o.DockerHost == "" {
 		o.DockerHost = c.getenv("DOCKER_HOST")
-	}
-	if o.TempDir == "" {
-		o.TempDir = c.getenv("TMPDIR")
 	}
 	for _, name := range []string{s.arch, s.platform} {
 		if name == "" {
@@ -164,7 +161,7 @@ func (m *maker) file(ctx context.Context, path, ref string, force bool) error {
 		return err
 	}
 	defer f.Close()
-	made, err := m.fill(ctx, f, ref, filepath.Dir(path))
+	made, err := m.fill(ctx, f.File, ref, filepath.Dir(path))
 	if err != nil {
 		return err
 	}
@@ -184,7 +181,7 @@ type made struct {
 }
 
 // fill writes the image that ref names into f, which lies in dir.
-func (m *maker) fill(ctx context.Context, f *output.File, ref, dir string) (made, error) {
+func (m *maker) fill(ctx context.Context, f *os.File, ref, dir string) (made, error) {
 	if oci.IsFile(ref) {
 		src, err := oci.FindFile(ctx, ref, &m.oci)
 		if err != nil {
@@ -205,7 +202,7 @@ func (m *maker) fill(ctx context.Context, f *output.File, ref, dir string) (made
 }
 
 // repack writes the image file or directory at path anew.
-func (m *maker) repack(ctx context.Context, f *output.File, path string) (made, error) {
+func (m *maker) repack(ctx context.Context, f *os.File, path string) (made, error) {
 	img, err := image.Open(path)
 	if err != nil {
 		return made{}, err
@@ -230,14 +227,14 @@ func (m *maker) compression() string {
 }
 
 // copy writes an image file that is one already, and checks that it is.
-func (m *maker) copy(ctx context.Context, f *output.File, src *oci.File, dir string) (made, error) {
+func (m *maker) copy(ctx context.Context, f *os.File, src *oci.File, dir string) (made, error) {
 	if err := output.NeedSpace(dir, src.Size); err != nil {
 		return made{}, err
 	}
 	if err := src.Copy(ctx, f); err != nil {
 		return made{}, err
 	}
-	img, err := image.Open("/proc/self/fd/" + strconv.Itoa(int(f.Fd())))
+	img, err := image.OpenFile(f, src.Name)
 	if err != nil {
 		var path *image.PathError
 		if errors.As(err, &path) {
@@ -251,7 +248,7 @@ func (m *maker) copy(ctx context.Context, f *output.File, src *oci.File, dir str
 }
 
 // convert writes the image of a source that has been found.
-func (m *maker) convert(ctx context.Context, f *output.File, src *oci.Source, dir string) (made, error) {
+func (m *maker) convert(ctx context.Context, f *os.File, src *oci.Source, dir string) (made, error) {
 	img, err := src.Image(ctx)
 	if err != nil {
 		return made{}, err

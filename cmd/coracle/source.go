@@ -8,6 +8,17 @@ type sourceFlags struct {
 	dockerHost, tmpDir, maxSize  string
 }
 
+// temp is where files go that are of no use afterwards.
+func (s *sourceFlags) temp(c *cli) string {
+	if s.tmpDir != "" {
+		return s.tmpDir
+	}
+	if dir := getenv(c.env, "TMPDIR"); dir != "" {
+		return dir
+	}
+	return "/tmp"
+}
+
 // table returns the rows; brief ones, for commands whose subject is another, hide most.
 func (s *sourceFlags) table(brief bool) []flag {
 	group := "Source"

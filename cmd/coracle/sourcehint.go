@@ -32,7 +32,7 @@ func (c *cli) sourceHint(err error) string {
 	case errors.Is(err, oci.ErrLimited):
 		return "log in for a higher limit, or wait"
 	case errors.As(err, &choice) && len(choice.Names) > 0:
-		return "name one behind the source: " + ref + ":" + choice.Names[0]
+		return "name one behind the source: " + strings.TrimSuffix(ref, ":"+choice.Want) + ":" + choice.Names[0]
 	case errors.As(err, new(*oci.PlatformError)):
 		return "choose one with --platform"
 	case errors.Is(err, oci.ErrNotFound) && strings.HasPrefix(ref, "docker://"):

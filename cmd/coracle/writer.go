@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"coracle/squash"
+	"coracle/squash/lz4"
 )
 
 // options returns the settings of the squashfs writer.
@@ -38,7 +39,7 @@ func (w *writerFlags) options() (squash.WriterOptions, error) {
 // mksquashfsArgs understands arguments of mksquashfs that say something that our writer
 // can do, and those that it does anyway.
 func mksquashfsArgs(o *squash.WriterOptions, args []string) error {
-	comp, level := "", ""
+	comp, level, hc := "", "", false
 	for i := 0; i < len(args); i++ {
 		value := func() string {
 			if i++; i < len(args) {
@@ -51,6 +52,8 @@ func mksquashfsArgs(o *squash.WriterOptions, args []string) error {
 			comp = value()
 		case "-Xcompression-level":
 			level = value()
+		case "-Xhc": // of lz4, which has no levels there: its highest
+			hc = true
 		case "-b":
 			n, err := parseSize(value())
 			if err != nil {
@@ -82,6 +85,12 @@ func mksquashfsArgs(o *squash.WriterOptions, args []string) error {
 	}
 	if comp == "" && level != "" {
 		comp = "zstd"
+	}
+	if hc {
+		if comp != "lz4" || level != "" {
+			return usageErrorf("--mksquashfs-args: -Xhc goes with -comp lz4 alone")
+		}
+		level = strconv.Itoa(lz4.MaxLevel)
 	}
 	if comp == "" {
 		return nil

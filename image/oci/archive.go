@@ -12,8 +12,7 @@ import (
 	"strings"
 
 	"coracle/image/layer"
-
-	"golang.org/x/sys/unix"
+	"coracle/image/output"
 )
 
 // maxFiles bounds the files in an outer archive.
@@ -86,7 +85,7 @@ func spool(ctx context.Context, src io.Reader, tmp string) (*os.File, error) {
 		return nil, fmt.Errorf("%w: %w", ErrArchive, err)
 	}
 	defer z.Close()
-	f, err := nameless(tmp)
+	f, err := output.Nameless(tmp)
 	if err != nil {
 		return nil, err
 	}
@@ -99,19 +98,6 @@ func spool(ctx context.Context, src io.Reader, tmp string) (*os.File, error) {
 		return nil, err
 	}
 	return f, nil
-}
-
-// nameless makes a file in dir that goes away when it is closed.
-func nameless(dir string) (*os.File, error) {
-	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
-	if err == nil {
-		return os.NewFile(uintptr(fd), dir), nil
-	}
-	f, err := os.CreateTemp(dir, ".coracle-")
-	if err != nil {
-		return nil, err
-	}
-	return f, os.Remove(f.Name())
 }
 
 type contextReader struct {

@@ -78,6 +78,19 @@ func Create(path string, perm os.FileMode, over bool) (*File, error) {
 	return f, nil
 }
 
+// Nameless makes a file in dir that goes away when it is closed.
+func Nameless(dir string) (*os.File, error) {
+	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	if err == nil {
+		return os.NewFile(uintptr(fd), dir), nil
+	}
+	f, err := os.CreateTemp(dir, ".coracle-")
+	if err != nil {
+		return nil, err
+	}
+	return f, os.Remove(f.Name())
+}
+
 // tempName returns a name beside path that nobody else uses.
 func tempName(path string) string {
 	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+strconv.Itoa(os.Getpid())+rand.Text()[:8]+".part")

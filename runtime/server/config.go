@@ -25,6 +25,10 @@ type Image struct {
 	Device, Inode uint64
 	Length        int64 // of the file, in bytes
 	ModTime       int64 // of the file, in ns since 1970
+
+	// A file without a name: Start sends Descriptor along, and says so by Sent.
+	Descriptor int  `json:"-"`
+	Sent       bool `json:",omitempty"`
 }
 
 // A Config is what a server is started with.
@@ -81,6 +85,11 @@ func spawn(c *Config, h userns.Header, pidfd, listener int) (int, error) {
 	for _, inherited := range []int{own, pidfd, listener} {
 		if inherited >= 0 {
 			err = errors.Join(err, keep(inherited))
+		}
+	}
+	for _, im := range c.Images {
+		if im.Sent && err == nil {
+			err = unix.Sendmsg(client, []byte{0}, unix.UnixRights(im.Descriptor), nil, unix.MSG_NOSIGNAL)
 		}
 	}
 	if err == nil {

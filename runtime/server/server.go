@@ -121,7 +121,7 @@ func prepare(c *Config) ([]*served, int, error) {
 var errChanged = errors.New("the image was replaced or changed while it was being started")
 
 func open(im Image) (*served, error) {
-	f, err := os.Open(im.Path)
+	f, err := openFile(im)
 	if err != nil {
 		return nil, err
 	}
@@ -141,6 +141,23 @@ func open(im Image) (*served, error) {
 		return nil, fmt.Errorf("open /dev/fuse: %w", err)
 	}
 	return &served{image: im, file: f, reader: r, dev: dev}, nil
+}
+
+// openFile opens the image's file, or takes the one that came along with the configuration.
+func openFile(im Image) (*os.File, error) {
+	if !im.Sent {
+		return os.Open(im.Path)
+	}
+	oob := make([]byte, unix.CmsgSpace(4))
+	_, oobn, _, _, err := unix.Recvmsg(userns.ServerSock, make([]byte, 1), oob, unix.MSG_CMSG_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("receive the image: %w", err)
+	}
+	fd := onlyDescriptor(oob[:oobn])
+	if fd < 0 {
+		return nil, fmt.Errorf("receive the image: %w", unix.EBADF)
+	}
+	return os.NewFile(uintptr(fd), im.Path), nil
 }
 
 // isolate leaves the host's tree, so that the server pins nothing of it, and mounts the images.
