@@ -75,6 +75,7 @@ unit: build tools ## unit tests, import arrows, init budget; with the race detec
 .PHONY: e2e
 e2e: build fixtures ## end-to-end tests, as an ordinary user (RUN=regexp)
 	@$(NEED) peers
+	$(GO) run -buildvcs=false -trimpath ./e2e/fixtures -out $(FIXTURES) mpi
 	$(GO) test $(VERBOSE) -count=1 -timeout 15m ./e2e $(if $(RUN),-run '$(RUN)')
 
 .PHONY: fixtures

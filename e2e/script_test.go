@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -19,6 +20,7 @@ import (
 //	$F        the fixtures: $F/debian-zstd.sif, $F/busybox.sif, $F/busybox (a directory)
 //	$DEBIAN   $F/debian-zstd.sif
 //	$BUSYBOX  $F/busybox.sif
+//	$MPI      $F/mpi.sqsh, with OpenMPI, MPICH and /opt/ring.* (probe/ring.c); $F/ring.* are for the host
 //	$ATTRS    a static program that sets and prints process attributes (probe/attrs.c)
 //
 // coracle, apptainer and singularity are on PATH.
@@ -28,15 +30,19 @@ func TestScripts(t *testing.T) {
 		t.Fatalf("no scripts: %v", err)
 	}
 	for _, script := range scripts {
-		testscript.RunT(oneByOne{t}, testscript.Params{
-			Files:              []string{script},
-			Setup:              setup,
-			Condition:          condition,
-			Cmds:               commands(),
-			RequireUniqueNames: true,
-			Deadline:           time.Now().Add(scriptLimit),
-		})
+		runScript(t, script, setup)
 	}
+}
+
+func runScript(t *testing.T, script string, setup func(*testscript.Env) error) {
+	testscript.RunT(oneByOne{t}, testscript.Params{
+		Files:              []string{script},
+		Setup:              setup,
+		Condition:          condition,
+		Cmds:               commands(),
+		RequireUniqueNames: true,
+		Deadline:           time.Now().Add(scriptLimit),
+	})
 }
 
 // scriptLimit is how long a script may take before it counts as hanging.
@@ -68,6 +74,7 @@ func setup(env *testscript.Env) error {
 	env.Setenv("F", fixtures)
 	env.Setenv("DEBIAN", filepath.Join(fixtures, "debian-zstd.sif"))
 	env.Setenv("BUSYBOX", filepath.Join(fixtures, "busybox.sif"))
+	env.Setenv("MPI", filepath.Join(fixtures, "mpi.sqsh"))
 	env.Setenv("ATTRS", filepath.Join(fixtures, "attrs"))
 	return os.RemoveAll(filepath.Join(env.WorkDir, ".tmp"))
 }
@@ -90,7 +97,25 @@ var features = map[string]func() error{
 	},
 	"subids": func() error { return try("unshare", "--map-root-user", "--map-auto", "true") },
 	"cpus2":  func() error { return try("sh", "-c", `test "$(nproc)" -ge 2`) },
-	"groups": func() error { return try("sh", "-c", `test "$(id -G | wc -w)" -ge 2`) },
+	"mpi": func() error {
+		return errors.Join(program("mpirun.openmpi"), program("mpirun.mpich"), file(filepath.Join(os.Getenv(stageKey), "fixtures", "mpi.sqsh")))
+	},
+	"slurm": func() error {
+		return errors.Join(program("munged"), program("slurmctld"), program("slurmd"), program("srun"))
+	},
+	"snakemake": func() error { return program("snakemake") },
+	"cwltool":   func() error { return program("cwltool") },
+	"groups":    func() error { return try("sh", "-c", `test "$(id -G | wc -w)" -ge 2`) },
+}
+
+func program(name string) error {
+	_, err := exec.LookPath(name)
+	return err
+}
+
+func file(path string) error {
+	_, err := os.Stat(path)
+	return err
 }
 
 func try(name string, args ...string) error {

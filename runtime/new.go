@@ -122,7 +122,7 @@ func envOptions(req *Request, root *Root, home string) env.Options {
 	}
 	return env.Options{
 		Program: req.Program, Action: string(req.Action), Args: req.Args, Host: host,
-		CleanEnv: req.CleanEnv, NoEnv: req.NoEnv, SetEnv: req.SetEnv, NoEval: req.NoEval,
+		CleanEnv: req.CleanEnv, NoMPIEnv: req.NoMPIEnv, NoEnv: req.NoEnv, SetEnv: req.SetEnv, NoEval: req.NoEval,
 		App: req.App, Shell: req.ShellBin,
 		ImageName: req.Image, ImagePath: root.Path, Binds: binds, Home: home,
 	}

@@ -60,6 +60,7 @@ type Request struct {
 	Network  string // "none" is what an ordinary user can have; "" with Net means none
 
 	CleanEnv bool
+	NoMPIEnv bool
 	NoEnv    []string // names of --no-env
 	SetEnv   []string // "K=V" of --env-file, then of --env: later ones win
 	NoEval   bool

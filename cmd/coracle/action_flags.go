@@ -11,7 +11,8 @@ type actionFlags struct {
 	writableTmpfs, scratchOverlay string
 
 	env, envFiles, noEnv []string
-	cleanEnv, noEval     bool
+	cleanEnv, noMPIEnv   bool
+	noEval               bool
 	app                  string
 
 	pid, noPID, noInit, ipc, uts, net bool
@@ -78,7 +79,8 @@ func (a *actionFlags) layerFlags() []flag {
 
 func (a *actionFlags) environmentFlags() []flag {
 	return []flag{
-		{name: "cleanenv", short: 'e', on: &a.cleanEnv, group: "Environment", help: "only the image's variables, TERM, *_proxy and those of MPI launchers"},
+		{name: "cleanenv", short: 'e', on: &a.cleanEnv, group: "Environment", help: "only the image's variables, TERM, *_proxy and those of MPI launchers, Slurm"},
+		{name: "no-mpi-env", on: &a.noMPIEnv, hidden: true, help: "none of those of MPI launchers and Slurm: the command is no rank"},
 		{name: "env", arg: "K=V", list: &a.env, keys: []string{}, help: "set variables; repeat, or use commas"},
 		{name: "env-file", arg: "FILE", list: &a.envFiles, help: "set the variables of a file"},
 		{name: "no-env", arg: "NAME", list: &a.noEnv, comma: true, keys: []string{"NO_ENV", "NOENV"}, help: "do not pass these variables on"},

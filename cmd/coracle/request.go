@@ -31,7 +31,7 @@ func (a *actionFlags) request(s situation, args []string) (r runtime.Request, wa
 		NoHome: a.noHome, Contain: a.contain, Underlay: a.underlay, NoShare: a.noShare, Compat: a.compat,
 		PID: a.pid, NoInit: a.noInit, IPC: a.ipc, UTS: a.uts || a.hostname != "", Hostname: a.hostname,
 		Net: a.net || a.network != "", Network: a.network,
-		CleanEnv: a.cleanEnv, NoEnv: a.noEnv, NoEval: a.noEval, App: a.app, ShellBin: a.shell, NoUmask: a.noUmask,
+		CleanEnv: a.cleanEnv, NoMPIEnv: a.noMPIEnv, NoEnv: a.noEnv, NoEval: a.noEval, App: a.app, ShellBin: a.shell, NoUmask: a.noUmask,
 		Fakeroot: a.fakeroot, IgnoreSubUID: a.ignoreSubUID,
 		DryRun: a.dryRun, Quiet: s.global.silent, Verbose: s.global.level(),
 	}

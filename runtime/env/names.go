@@ -74,9 +74,10 @@ func passesClean(name string) bool {
 // processManagement says whether name is one of the variables by which an MPI library finds the process
 // manager that started it: without them every rank would be alone in a world of its own.
 //
-// Source: what mpirun of OpenMPI (PMIx, PRRTE) and mpiexec of MPICH (Hydra) set for their ranks.
+// Source: what mpirun of OpenMPI (PMIx, PRRTE), mpiexec of MPICH (Hydra), srun and Cray's PALS set for their
+// ranks. OpenMPI under srun looks for the job and its step in Slurm's own.
 func processManagement(name string) bool {
-	for _, prefix := range []string{"PMI_", "PMIX_", "OMPI_", "PRTE_", "HYDI_", "HYDRA_", "MPI_LOCAL", "MPIR_CVAR_"} {
+	for _, prefix := range []string{"PMI_", "PMIX_", "OMPI_", "PRTE_", "HYDI_", "HYDRA_", "MPI_LOCAL", "MPIR_CVAR_", "SLURM_", "SLURMD_", "PALS_"} {
 		if strings.HasPrefix(name, prefix) {
 			return true
 		}

@@ -24,6 +24,7 @@ type Options struct {
 	Host    []string // the caller's environment, "K=V"; other entries are dropped
 
 	CleanEnv bool
+	NoMPIEnv bool     // nothing of a process manager's either: the payload is no rank
 	NoEnv    []string // names of --no-env
 	SetEnv   []string // "K=V" of --env-file, then of --env: later ones win
 	NoEval   bool     // --no-eval: values of SetEnv and *ENV_X keys are literal
@@ -151,7 +152,7 @@ func hostVars(host []Var, o Options) []Var {
 	for _, v := range host {
 		name := string(v.Name)
 		switch {
-		case slices.Contains(o.NoEnv, name), o.CleanEnv && !passesClean(name):
+		case slices.Contains(o.NoEnv, name), o.CleanEnv && !passesClean(name), o.NoMPIEnv && processManagement(name):
 		case name == keyPath:
 			if !slices.Contains(o.NoEnv, "USER_PATH") {
 				vars = append(vars, Var{"USER_PATH", v.Value, "host"})
