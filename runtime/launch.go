@@ -39,6 +39,11 @@ func Launch(p *Plan) error {
 	if p.Init {
 		h.Flags |= userns.Init
 	}
+	if p.Instance != "" {
+		if err := inheritReport(&h); err != nil {
+			return err
+		}
+	}
 	travels := *p
 	if p.Command != nil {
 		travels.Env = env.Spec{} // it has come down to the command
@@ -47,7 +52,10 @@ func Launch(p *Plan) error {
 	if err != nil {
 		return err
 	}
-	return stage.Become(fd)
+	if p.Instance != "" {
+		return stage.Become(fd, "instance", p.Instance)
+	}
+	return stage.Become(fd, "enter")
 }
 
 // header is what the user namespaces of the launch and of its image server have in common.
@@ -92,6 +100,9 @@ func serverConfig(p *Plan) *server.Config {
 type StageError struct {
 	Plan *Plan // nil: it could not even be read
 	Err  error
+
+	// Report tells whoever starts an instance; nil: it is our own standard error that is read.
+	Report func(status int, text string)
 }
 
 func (e *StageError) Error() string { return e.Err.Error() }
@@ -111,9 +122,12 @@ func RunStage() (isStage bool, err error) {
 	case userns.Enter:
 		var p Plan
 		if err := stage.Read(o.FD, &p); err != nil {
-			return true, &StageError{nil, err}
+			return true, &StageError{Err: err}
 		}
-		return true, &StageError{&p, enter(&p, o)}
+		err := enter(&p, o)
+		return true, &StageError{&p, err, p.reporter()}
+	case userns.Detach:
+		return true, detached(o)
 	}
 	return false, nil
 }
@@ -123,6 +137,13 @@ func enter(p *Plan, o userns.Outcome) error {
 	if err := o.Err(); err != nil {
 		p.Upper.abandon()
 		return err
+	}
+	if p.Visit {
+		dir, err := enterDirectory(p.Dir)
+		if err != nil {
+			return err
+		}
+		return become(p, dir)
 	}
 	if o.Small {
 		warn(p, p.settle(o.Step))
@@ -143,6 +164,11 @@ func enter(p *Plan, o userns.Outcome) error {
 	dir, err := enterDirectory(p.Dir)
 	if err != nil {
 		return err
+	}
+	if p.Instance != "" {
+		if err := begin(o.Confirm); err != nil {
+			return err
+		}
 	}
 	return become(p, dir)
 }

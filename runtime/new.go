@@ -59,7 +59,8 @@ func New(req *Request, facts *Facts, root *Root, data []Root) (*Plan, error) {
 		Program: req.Program, Action: req.Action, User: facts.User,
 		UIDs: who.uids, GIDs: who.gids, Fakeroot: who.way, FakerootWhy: who.why,
 
-		PID: req.PID, Init: req.PID && !req.NoInit, IPC: req.IPC,
+		Instance: req.Instance,
+		PID:      req.PID, Init: req.PID && !req.NoInit, IPC: req.IPC,
 		UTS: req.UTS || req.Hostname != "", Net: req.Net, Hostname: req.Hostname,
 
 		Root: *root, Images: slices.Clip(data),
@@ -124,7 +125,7 @@ func envOptions(req *Request, root *Root, home string) env.Options {
 		Program: req.Program, Action: string(req.Action), Args: req.Args, Host: host,
 		CleanEnv: req.CleanEnv, NoMPIEnv: req.NoMPIEnv, NoEnv: req.NoEnv, SetEnv: req.SetEnv, NoEval: req.NoEval,
 		App: req.App, Shell: req.ShellBin,
-		ImageName: req.Image, ImagePath: root.Path, Binds: binds, Home: home,
+		ImageName: req.Image, ImagePath: root.Path, Binds: binds, Home: home, Instance: req.Instance,
 	}
 }
 

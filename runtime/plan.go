@@ -29,6 +29,10 @@ type Plan struct {
 	FakerootWhy string    `json:",omitempty"` // why in this way
 	Helpers     [2]string // FakerootIDs: paths of newuidmap and newgidmap
 
+	Instance string `json:",omitempty"` // the name of the instance that is started, or visited
+	Visit    bool   `json:",omitempty"` // the command runs in the namespaces of a running instance
+	Of       string `json:",omitempty"` // Visit: the image of the instance, for people
+
 	PID      bool   `json:",omitempty"`
 	Init     bool   `json:",omitempty"` // appinit is PID 1
 	IPC      bool   `json:",omitempty"`

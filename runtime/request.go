@@ -19,6 +19,7 @@ const (
 	Run   Action = "run"
 	Shell Action = "shell"
 	Test  Action = "test"
+	Start Action = "start" // an instance's start script
 )
 
 // A Request is what the user asks for: flags, environment keys and configuration resolved
@@ -67,6 +68,8 @@ type Request struct {
 	App      string
 	ShellBin string // shell only: --shell
 	NoUmask  bool
+
+	Instance string // the name of the instance to start; "" none
 
 	Fakeroot     bool // root inside
 	IgnoreSubUID bool // Fakeroot: as if the user had no subordinate ids

@@ -28,6 +28,26 @@ func (p *Plan) WriteText(w io.Writer) error {
 	if ns := p.namespaceNames(); ns != "" {
 		row("namespace", ns, "", "")
 	}
+	if p.Visit {
+		row("instance", p.Instance, "", p.Of)
+		p.processRows(row)
+	} else {
+		p.treeRows(row)
+	}
+	for _, warning := range p.Warnings {
+		fmt.Fprintf(t, "warning\t%s\n", warning) // however long: no cell of the table
+	}
+	t.Flush() // a buffer takes everything
+	for line := range strings.Lines(table.String()) {
+		if _, err := io.WriteString(w, strings.TrimRight(line, " \n")+"\n"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// treeRows prints what the container is made of.
+func (p *Plan) treeRows(row func(what, how, attr, why string)) {
 	for _, pt := range p.Layout.Make {
 		row("mkdir", pt.Path, "", "on the host, unless it is there")
 	}
@@ -49,22 +69,17 @@ func (p *Plan) WriteText(w io.Writer) error {
 	if p.Hostname != "" {
 		row("hostname", p.Hostname, "", "")
 	}
+	p.processRows(row)
+}
+
+// processRows prints what runs in it.
+func (p *Plan) processRows(row func(what, how, attr, why string)) {
 	for _, list := range [][]env.Var{p.Env.Own, p.Env.User} {
 		for _, v := range list {
 			row("env", string(v.Name)+"="+v.Value.Quoted(), "", v.From)
 		}
 	}
 	row(string(p.Action), p.command(), "", "in "+strings.Join(p.Dir, ", else "))
-	for _, warning := range p.Warnings {
-		fmt.Fprintf(t, "warning\t%s\n", warning) // however long: no cell of the table
-	}
-	t.Flush() // a buffer takes everything
-	for line := range strings.Lines(table.String()) {
-		if _, err := io.WriteString(w, strings.TrimRight(line, " \n")+"\n"); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // layerRows prints what lies over the root, from below to the top.
@@ -148,6 +163,8 @@ func (p *Plan) command() string {
 		words = append(words, "(app "+string(p.Env.App)+")")
 	case p.Action == Run:
 		words = append(words, "(the image's runscript)")
+	case p.Action == Start:
+		words = append(words, "(the image's start script)")
 	case p.Action == Test:
 		words = append(words, "(the image's test)")
 	case p.Action == Shell && p.Env.Shell == "":

@@ -15,7 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-struct coracle_outcome coracle_outcome = {.fd = -1, .sock = -1};
+struct coracle_outcome coracle_outcome = {.fd = -1, .sock = -1, .confirm = -1};
 
 static const char stage_prefix[] = "coracle: ";
 
@@ -113,13 +113,17 @@ static int lock_privileges(void) {
 	return 0;
 }
 
-static void enter(struct coracle_header *h) {
+static int enter_namespaces(struct coracle_header *h) {
+	if (h->flags & FLAG_VISIT)
+		return coracle_visit(h);
 	if (enter_user(h) < 0)
+		return -1;
+	return unshare((int)h->namespaces) < 0 ? coracle_fail("create namespaces", errno) : 0;
+}
+
+static void enter(struct coracle_header *h) {
+	if (enter_namespaces(h) < 0)
 		return;
-	if (unshare((int)h->namespaces) < 0) {
-		coracle_fail("create namespaces", errno);
-		return;
-	}
 	if ((h->namespaces & CLONE_NEWPID) && coracle_split_pid(h) < 0)
 		return;
 	if (h->flags & FLAG_LOCK)
@@ -175,4 +179,6 @@ __attribute__((constructor)) static void coracle_constructor(int argc, char **ar
 		enter(&h);
 	else if (h.role == ROLE_SERVE)
 		coracle_become_server(&h, fd);
+	else if (h.role == ROLE_DETACH)
+		coracle_detach(&h, fd);
 }

@@ -10,7 +10,12 @@
 #define CORACLE_PATH_LEN 128
 
 // The parts that a re-executed binary can play.
-enum { ROLE_NONE = 0, ROLE_ENTER = 1, ROLE_SERVE = 2 };
+enum { ROLE_NONE = 0, ROLE_ENTER = 1, ROLE_SERVE = 2, ROLE_DETACH = 3 };
+
+#define CORACLE_JOINS 8
+
+// The value that goes with a signal which is to stop an instance.
+#define CORACLE_STOP 0x636f7261
 
 // Bits of coracle_header.flags.
 enum {
@@ -18,6 +23,8 @@ enum {
 	FLAG_INIT = 2,     // with CLONE_NEWPID: an init is PID 1, the payload PID 2
 	FLAG_LOCK = 4,     // no_new_privs, and empty the capability bounding set
 	FLAG_HELPERS = 8,  // with a new user namespace: newuidmap and newgidmap write the maps
+	FLAG_INSTANCE = 16, // with FLAG_INIT: the init stays when the payload has ended
+	FLAG_VISIT = 32,   // join the namespaces in join, and create none
 };
 
 // The head of the memfd that a stage is started with. Native byte order.
@@ -29,6 +36,11 @@ struct coracle_header {
 	int32_t sock;        // ENTER: descriptor that the server answers on, or -1
 	int32_t pidfd;       // SERVE: descriptor of the first client, or -1
 	int32_t listener;    // SERVE: listening socket for further clients, or -1
+	int32_t report;      // DETACH, ENTER with FLAG_INSTANCE: where the starter listens
+	int32_t ended;       // the same: where the init tells how the payload ended
+	int32_t image;       // DETACH: an image file without a name, or -1
+	int32_t out, err;    // DETACH: standard output and error
+	int32_t join[CORACLE_JOINS]; // ENTER with FLAG_VISIT: namespaces, the user namespace first; -1 none
 	char uid_map[CORACLE_MAP_LEN]; // text for /proc/self/uid_map
 	char gid_map[CORACLE_MAP_LEN];
 	char new_uid_map[CORACLE_PATH_LEN]; // paths of the helpers
@@ -59,6 +71,7 @@ struct coracle_outcome {
 	int32_t status;  // 0 or the errno of the step that failed
 	int32_t sock;    // ENTER: where the images arrive, or -1
 	int32_t degraded; // the maps hold the caller's own ids only
+	int32_t confirm; // ENTER with FLAG_INSTANCE: a byte for the init says that the instance has begun, or -1
 	char step[CORACLE_TEXT_LEN]; // what failed, or why the maps are small
 };
 
@@ -73,6 +86,8 @@ int coracle_exec(const char *path, char *const argv[], char *const envp[], const
 // Steps of the constructor; each returns 0 or sets coracle_outcome and returns -1.
 int coracle_fail(const char *step, int err);
 void coracle_become_server(struct coracle_header *h, int fd);
+void coracle_detach(const struct coracle_header *h, int fd);
+int coracle_visit(const struct coracle_header *h);
 void coracle_degrade(const char *why);
 int coracle_new_user(struct coracle_header *h);
 int coracle_send_namespace(int sock);

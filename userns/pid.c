@@ -18,12 +18,13 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 // The descriptors of a monitor; everything else it closes, so that the caller's pipes end with the payload.
-enum { FD_STATUS = 0, FD_SIGNALS = 1, FD_KEPT = 2 };
+enum { FD_STATUS = 0, FD_SIGNALS = 1, FD_ENDED = 2, FD_CONFIRM = 3 };
 
 // drop leaves the right to send signals to all ids inside, where a payload may change its own.
 static void drop(int keep_kill) {
@@ -48,17 +49,20 @@ static void close_from(int first) {
 		close(fd);
 }
 
-// become_monitor leaves only the status pipe and a signalfd for every signal, and no privileges but to signal.
-static void become_monitor(const struct coracle_header *h, int status_pipe) {
+// become_monitor leaves only the status pipe, a signalfd for every signal and two more descriptors where they are
+// given, and no privileges but to signal.
+static void become_monitor(const struct coracle_header *h, int status_pipe, int more0, int more1) {
 	sigset_t all;
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
-	int keep = fcntl(status_pipe, F_DUPFD, 16);
-	int signals = signalfd(-1, &all, 0);
-	int high = fcntl(signals, F_DUPFD, 16);
-	dup2(keep, FD_STATUS);
-	dup2(high, FD_SIGNALS);
-	close_from(FD_KEPT);
+	int keep[4] = {fcntl(status_pipe, F_DUPFD, 16), signalfd(-1, &all, 0), more0, more1};
+	int last = 0;
+	for (int i = 1; i < 4; i++)
+		keep[i] = keep[i] < 0 ? -1 : fcntl(keep[i], F_DUPFD, 16);
+	for (int i = 0; i < 4; i++)
+		if (keep[i] >= 0)
+			last = dup2(keep[i], i);
+	close_from(last + 1);
 	drop(!(h->flags & FLAG_LOCK));
 }
 
@@ -156,6 +160,64 @@ static void be_init(int payload) {
 	}
 }
 
+// An instance goes on when its first process has ended, until it is told to stop.
+struct instance {
+	int payload;  // 0 it has ended
+	int stopping;
+};
+
+// reap takes in who has ended, and ends the instance when it is to stop and has nobody left, or never began.
+static void reap(struct instance *in) {
+	int status, pid;
+	char begun;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (pid != in->payload)
+			continue;
+		in->payload = 0;
+		if (read(FD_CONFIRM, &begun, 1) != 1)
+			_exit(255);
+		send(FD_ENDED, &status, sizeof status, MSG_NOSIGNAL);
+		close(FD_ENDED);
+	}
+	if (in->stopping && pid < 0 && errno == ECHILD)
+		_exit(0);
+}
+
+// keep_instance is the init of an instance. A request to stop is a signal that says so, or a common one; it goes to
+// everybody. Other signals are for the first process.
+__attribute__((noreturn)) static void keep_instance(int payload) {
+	struct instance in = {.payload = payload};
+	for (;;) {
+		struct signalfd_siginfo info;
+		if (read(FD_SIGNALS, &info, sizeof info) != sizeof info)
+			continue;
+		int sig = (int)info.ssi_signo;
+		if (sig == SIGCHLD && info.ssi_code > 0) {
+			reap(&in);
+		} else if ((info.ssi_code == SI_QUEUE && info.ssi_int == CORACLE_STOP) || sig == SIGTERM || sig == SIGINT) {
+			in.stopping = 1;
+			kill(-1, sig);
+			kill(-1, SIGCONT);
+			reap(&in);
+		} else if (info.ssi_code <= 0 && in.payload > 0) {
+			kill(in.payload, sig);
+		}
+	}
+}
+
+// coracle_visit enters a running instance. Nobody in there may look into this process, which has seen the host.
+int coracle_visit(const struct coracle_header *h) {
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	for (int i = 0; i < CORACLE_JOINS; i++) {
+		if (h->join[i] < 0)
+			continue;
+		if (setns(h->join[i], 0) < 0)
+			return coracle_fail("join the instance's namespaces", errno);
+		close(h->join[i]);
+	}
+	return 0;
+}
+
 // die_with_outer: the outer process holds the other end of the pipe and cannot have ended unseen.
 static void die_with_outer(int status_pipe) {
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
@@ -183,22 +245,36 @@ int coracle_split_pid(const struct coracle_header *h) {
 		return coracle_fail("start the first process of the pid namespace", errno);
 	if (inner > 0) {
 		int with_init = (h->flags & FLAG_INIT) != 0;
-		become_monitor(h, pipe_fds[0]);
+		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+		become_monitor(h, pipe_fds[0], -1, -1);
 		if (with_init)
 			watch_init(inner);
 		watch_payload(inner);
 	}
 	close(pipe_fds[0]);
 	die_with_outer(pipe_fds[1]);
+	int confirm[2] = {-1, -1};
+	if ((h->flags & FLAG_INSTANCE) && pipe2(confirm, O_CLOEXEC) < 0)
+		return coracle_fail("create a pipe", errno);
 	if (h->flags & FLAG_INIT) {
 		int payload = fork();
 		if (payload < 0)
 			return coracle_fail("start the payload's process", errno);
 		if (payload > 0) {
 			prctl(PR_SET_NAME, "appinit", 0, 0, 0);
-			become_monitor(h, pipe_fds[1]);
+			if (h->flags & FLAG_INSTANCE) {
+				become_monitor(h, pipe_fds[1], h->ended, confirm[0]);
+				keep_instance(payload);
+			}
+			become_monitor(h, pipe_fds[1], -1, -1);
 			be_init(payload);
 		}
+	}
+	if (h->flags & FLAG_INSTANCE) {
+		close(confirm[0]);
+		close(h->ended);
+		fcntl(h->report, F_SETFD, FD_CLOEXEC);
+		coracle_outcome.confirm = confirm[1];
 	}
 	close(pipe_fds[1]);
 	restore_mask();

@@ -1,4 +1,5 @@
-// Becoming an image server: nothing of the caller's job may show in it, and it must outlive the caller.
+// Becoming an image server, or the first process of an instance: nothing of the caller may show in it, and it must
+// outlive the caller.
 #define _GNU_SOURCE
 #include "enter.h"
 #include <errno.h>
@@ -13,7 +14,7 @@
 #include <unistd.h>
 
 // Where the descriptors stand that a server keeps.
-enum { FD_PLAN = 3, FD_SOCK = 4, FD_PIDFD = 5, FD_LISTENER = 6, FD_FIRST_FREE = 7, FD_HIGH = 16 };
+enum { FD_PLAN = 3, FD_SOCK = 4, FD_FIRST_FREE = 7, FD_HIGH = 16 };
 
 static void close_above(void) {
 #ifdef SYS_close_range
@@ -36,21 +37,25 @@ static void place(int fd, int at) {
 		dup3(fd, at, O_CLOEXEC);
 }
 
-static int arrange_descriptors(const struct coracle_header *h, int fd) {
-	int plan = fcntl(fd, F_DUPFD, FD_HIGH);
-	int sock = fcntl(h->sock, F_DUPFD, FD_HIGH);
-	int pidfd = h->pidfd < 0 ? -1 : fcntl(h->pidfd, F_DUPFD, FD_HIGH);
-	int listener = h->listener < 0 ? -1 : fcntl(h->listener, F_DUPFD, FD_HIGH);
-	int null = open("/dev/null", O_RDWR);
-	if (plan < 0 || sock < 0 || null < 0)
-		return coracle_fail("arrange descriptors", errno);
+// high returns a copy of fd that is in nobody's way.
+static int high(int fd) { return fd < 0 ? -1 : fcntl(fd, F_DUPFD, FD_HIGH); }
+
+// arrange_descriptors keeps the plan and three more, from 4 on, and standard output and error where they are given.
+static int arrange_descriptors(int fd, const int more[3], int out, int err) {
+	int plan = high(fd), kept[3];
 	for (int i = 0; i < 3; i++)
-		if (null != i)
-			dup2(null, i);
+		kept[i] = high(more[i]);
+	out = high(out);
+	err = high(err);
+	int null = high(open("/dev/null", O_RDWR));
+	if (plan < 0 || kept[0] < 0 || null < 0)
+		return coracle_fail("arrange descriptors", errno);
+	dup2(null, 0);
+	dup2(out < 0 ? null : out, 1);
+	dup2(err < 0 ? null : err, 2);
 	place(plan, FD_PLAN);
-	place(sock, FD_SOCK);
-	place(pidfd, FD_PIDFD);
-	place(listener, FD_LISTENER);
+	for (int i = 0; i < 3; i++)
+		place(kept[i], FD_SOCK + i);
 	close_above();
 	coracle_outcome.fd = FD_PLAN;
 	return 0;
@@ -88,7 +93,7 @@ void coracle_become_server(struct coracle_header *h, int fd) {
 	setsid();
 	umask(022);
 	leave_the_rank();
-	if (arrange_descriptors(h, fd) < 0)
+	if (arrange_descriptors(fd, (int[]){h->sock, h->pidfd, h->listener}, -1, -1) < 0)
 		return;
 	if (coracle_new_user(h) < 0 || coracle_send_namespace(FD_SOCK) < 0)
 		return;
@@ -98,4 +103,15 @@ void coracle_become_server(struct coracle_header *h, int fd) {
 	}
 	if (chdir("/") < 0)
 		coracle_fail("change to /", errno);
+}
+
+// coracle_detach begins a life of its own for an instance.
+void coracle_detach(const struct coracle_header *h, int fd) {
+	reset_signals();
+	setsid();
+	if (arrange_descriptors(fd, (int[]){h->report, h->ended, h->image}, h->out, h->err) < 0)
+		return;
+	if (chdir("/") < 0)
+		coracle_fail("change to /", errno);
+	coracle_record();
 }

@@ -25,6 +25,7 @@ enum { NSIG_KERNEL = 64, SIGNAL_URG = 23, HOW_SETMASK = 2 };
 static const int resources[4] = {RLIMIT_NOFILE, RLIMIT_AS, RLIMIT_NPROC, RLIMIT_SIGPENDING};
 
 void coracle_record(void) {
+	memset(&coracle_state, 0, sizeof coracle_state);
 	for (int sig = 1; sig <= NSIG_KERNEL; sig++) {
 		struct kernel_sigaction sa;
 		if (syscall(SYS_rt_sigaction, sig, NULL, &sa, sizeof sa.mask) == 0 && sa.handler == (void *)1)

@@ -38,6 +38,8 @@ const (
 	None  Role = C.ROLE_NONE  // the user's own call
 	Enter Role = C.ROLE_ENTER // stage two of a launch: in its namespaces, about to mount
 	Serve Role = C.ROLE_SERVE // an image server
+
+	Detach Role = C.ROLE_DETACH // the first process of an instance, before its launch
 )
 
 // Flags of a [Header].
@@ -49,6 +51,9 @@ const (
 	Init    Flags = C.FLAG_INIT     // with CLONE_NEWPID: an init is PID 1 and the payload PID 2
 	Lock    Flags = C.FLAG_LOCK     // no_new_privs, and an empty capability bounding set
 	Helpers Flags = C.FLAG_HELPERS  // the maps of a new user namespace are written by newuidmap and newgidmap
+
+	Instance Flags = C.FLAG_INSTANCE // with Init: the init stays when the payload has ended
+	Visit    Flags = C.FLAG_VISIT    // join the namespaces in Join, and create none
 )
 
 // HeaderLen is the length in bytes of an encoded [Header].
@@ -64,6 +69,11 @@ type Header struct {
 	Listener   int    // Serve: a listening socket for further clients, or -1
 	UIDMap     string // lines of /proc/self/uid_map; the first one is the caller's own id
 	GIDMap     string
+	Report     int    // Detach, Enter with Instance: where the starter listens
+	Ended      int    // the same: where the init tells how the payload ended, once, as wait(2) does
+	Image      int    // Detach: an image file without a name, or -1
+	Out, Err   int    // Detach: standard output and error
+	Join       []int  // Enter with Visit: descriptors of namespaces, the user namespace first
 	NewUIDMap  string // with Helpers: their paths
 	NewGIDMap  string
 }
@@ -85,6 +95,14 @@ func (h *Header) Encode() ([]byte, error) {
 	c.sock = C.int32_t(h.Sock)
 	c.pidfd = C.int32_t(h.Pidfd)
 	c.listener = C.int32_t(h.Listener)
+	c.report, c.ended, c.image = C.int32_t(h.Report), C.int32_t(h.Ended), C.int32_t(h.Image)
+	c.out, c.err = C.int32_t(h.Out), C.int32_t(h.Err)
+	for i := range c.join {
+		c.join[i] = -1
+		if i < len(h.Join) {
+			c.join[i] = C.int32_t(h.Join[i])
+		}
+	}
 	for _, text := range []struct {
 		to   *C.char
 		max  int
@@ -105,14 +123,17 @@ type Outcome struct {
 	Sock  int // Enter: where the image server sends the images, or -1
 	Step  string
 	Errno syscall.Errno // 0: all went well; else Step failed with it
-	Small bool          // the user namespace has the caller's own ids alone, where more were wanted; Step says why
+
+	Confirm int // Enter with Instance: a byte for the init says that the instance has begun, or -1
+
+	Small bool // the user namespace has the caller's own ids alone, where more were wanted; Step says why
 }
 
 // Stage returns what the constructor did. Role None: this is no stage.
 func Stage() Outcome {
 	o := &C.coracle_outcome
 	out := Outcome{Role: Role(o.role), FD: int(o.fd), Sock: int(o.sock), Errno: syscall.Errno(o.status),
-		Step: C.GoString(&o.step[0]), Small: o.degraded != 0}
+		Step: C.GoString(&o.step[0]), Small: o.degraded != 0, Confirm: int(o.confirm)}
 	return out
 }
 
@@ -161,6 +182,15 @@ func Recorded() State {
 		out.Soft[i] = uint64(s.soft[i])
 	}
 	return out
+}
+
+// SetLimits puts the soft limits of another record into the one of this process: those that its payload is to have.
+func SetLimits(from State) {
+	s := &C.coracle_state
+	s.limits = C.uint32_t(from.Limits)
+	for i, v := range from.Soft {
+		s.soft[i] = C.uint64_t(v)
+	}
 }
 
 // Exec becomes the program at path with the attributes in s. It must be called on the
@@ -266,3 +296,13 @@ const (
 	ServerPidfd    = 5 // the first client's pidfd; closed when the kernel has none
 	ServerListener = 6 // where further clients connect; closed when the server is private
 )
+
+// Descriptors of the first process of an instance, as the constructor arranges them.
+const (
+	DetachReport = 4
+	DetachEnded  = 5
+	DetachImage  = 6 // closed when the image has a name
+)
+
+// StopValue goes with a signal that is to stop an instance (sigqueue(3)).
+const StopValue = C.CORACLE_STOP

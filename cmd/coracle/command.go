@@ -21,12 +21,13 @@ type command struct {
 	image    bool // the first argument is an image, for completion
 
 	build func() ([]flag, action)
+	parts func() []command // commands of two words, which begin with this one; nil none
 }
 
 // commands lists what can be asked for, in the order of the overview.
 func commands() []command {
 	return []command{
-		execCommand(), runCommand(), shellCommand(), testCommand(),
+		execCommand(), runCommand(), shellCommand(), testCommand(), instanceCommand(),
 		buildCommand(), pullCommand(), overlayCommand(), cacheCommand(),
 		inspectCommand(), runHelpCommand(),
 		doctorCommand(),
@@ -45,6 +46,21 @@ func findCommand(name string) (command, bool) {
 		}
 	}
 	return command{}, false
+}
+
+// part returns the command that word makes of c.
+func (c *command) part(word string) (command, error) {
+	var names []string
+	for _, p := range c.parts() {
+		if p.name == c.name+" "+word {
+			return p, nil
+		}
+		names = append(names, strings.TrimPrefix(p.name, c.name+" "))
+	}
+	if n := nearest(word, names); n != "" {
+		return command{}, usageErrorf("%s: unknown command %q; did you mean %s?", c.name, word, n)
+	}
+	return command{}, usageErrorf("%s: %q is none of %s", c.name, word, strings.Join(names, ", "))
 }
 
 func unknownCommand(name string) error {

@@ -145,6 +145,12 @@ func firstArgument(cmd command) string {
 	switch {
 	case cmd.image:
 		return "image"
+	case cmd.parts != nil:
+		var list []string
+		for _, p := range cmd.parts() {
+			list = append(list, strings.TrimPrefix(p.name, cmd.name+" "))
+		}
+		return "words:" + strings.Join(list, " ")
 	case cmd.name == "help":
 		return "words:" + strings.Join(commandNames(), " ")
 	case cmd.name == "completion":

@@ -101,7 +101,7 @@ func helpCommand() command {
 	return command{
 		name: "help", args: "[COMMAND]", short: "help about a command",
 		examples: []string{"help exec", "help --man > coracle.1"},
-		max:      1,
+		max:      2,
 		build: func() ([]flag, action) {
 			var man bool
 			flags := []flag{{name: "man", on: &man, keys: []string{}, group: "Output", help: "the whole manual page, for man -l"}}
@@ -115,6 +115,12 @@ func helpCommand() command {
 				cmd, ok := findCommand(args[0])
 				if !ok {
 					return unknownCommand(args[0])
+				}
+				if len(args) > 1 && cmd.parts != nil {
+					var err error
+					if cmd, err = cmd.part(args[1]); err != nil {
+						return err
+					}
 				}
 				return c.printHelp(cmd)
 			}

@@ -9,6 +9,7 @@ import (
 	"coracle/image"
 	"coracle/image/sif"
 	"coracle/runtime/env"
+	"coracle/runtime/instance"
 	"coracle/runtime/probe"
 	"coracle/squash"
 	"coracle/userns"
@@ -26,10 +27,19 @@ func (c *cli) hint(err error) string {
 	var point *bind.PointError
 	var source *bind.SourceError
 	var command *env.ExecError
+	var lost *instance.MissingError
+	var taken *instance.TakenError
 	if h := layerHint(err); h != "" {
 		return h
 	}
 	switch {
+	case errors.As(err, &lost) && len(lost.Running) > 0:
+		if n := nearest(lost.Name, lost.Running); n != "" {
+			return "did you mean " + n + "?"
+		}
+		return "running: " + strings.Join(lost.Running, ", ")
+	case errors.As(err, &taken) && !taken.Starting:
+		return c.program + " instance stop " + taken.Name
 	case errors.As(err, &missing):
 		return missingHint(missing)
 	case errors.As(err, &kind):

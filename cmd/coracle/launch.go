@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,18 +20,33 @@ import (
 // launch starts an action in an image. When all is well it does not return: the process
 // becomes the payload.
 func (c *cli) launch(act runtime.Action, a *actionFlags, args []string) error {
-	req, warnings, err := a.request(situation{
-		program: c.program, action: act, cwd: workingDirectory(), env: c.env, global: c.global, exists: exists, readFile: os.ReadFile,
-	}, args)
+	req, err := c.request(act, a, args)
 	if err != nil {
 		return err
 	}
+	if name, ok := strings.CutPrefix(args[0], instancePrefix); ok {
+		return c.visit(name, &req, a)
+	}
+	return c.carryOut(&req, a, runtime.Launch)
+}
+
+// request resolves the command line, and prints what is odd about it.
+func (c *cli) request(act runtime.Action, a *actionFlags, args []string) (runtime.Request, error) {
+	req, warnings, err := a.request(situation{
+		program: c.program, action: act, cwd: workingDirectory(), env: c.env, global: c.global, exists: exists, readFile: os.ReadFile,
+	}, args)
 	for _, w := range warnings {
 		c.warn(w)
 	}
+	return req, err
+}
+
+// carryOut opens the image, decides, and does what was decided, or prints it for --dry-run.
+func (c *cli) carryOut(req *runtime.Request, a *actionFlags, do func(*runtime.Plan) error) error {
 	open := image.Open
+	var err error
 	if image.IsReference(req.Image) && !exists(req.Image) {
-		if open, err = c.fetch(&req, &a.source); err != nil {
+		if open, err = c.fetch(req, &a.source); err != nil {
 			return err
 		}
 	}
@@ -40,16 +56,21 @@ func (c *cli) launch(act runtime.Action, a *actionFlags, args []string) error {
 		return err
 	}
 	defer img.Close()
-	plan, err := c.plan(&req, img)
+	plan, err := c.plan(req, img)
 	if err != nil {
 		return err
 	}
-	c.tell(plan, time.Since(begin))
+	return c.finish(req, a, plan, time.Since(begin), do)
+}
+
+// finish does what a plan says, or prints it.
+func (c *cli) finish(req *runtime.Request, a *actionFlags, plan *runtime.Plan, took time.Duration, do func(*runtime.Plan) error) error {
+	c.tell(plan, took)
 	if !req.DryRun {
 		for _, w := range plan.Warnings {
 			c.warn(w)
 		}
-		return runtime.Launch(plan)
+		return do(plan)
 	}
 	if !a.json {
 		return plan.WriteText(c.out)
@@ -117,6 +138,9 @@ func (c *cli) plan(req *runtime.Request, img *image.Image) (*runtime.Plan, error
 	if req.Fakeroot && !req.IgnoreSubUID {
 		facts.SubIDs = probe.SubIDs("", caller, facts.User)
 	}
+	if req.Instance != "" {
+		facts.TTY = "" // it has no terminal
+	}
 	facts.Host = image.HostTree("/")
 	if err := image.CheckArch(img.Arch, facts.Arch); err != nil {
 		return nil, &image.PathError{Path: req.Image, Err: err}
@@ -163,6 +187,17 @@ func stageFailed(err error) int {
 	if errors.As(err, &stage) && stage.Plan != nil {
 		c.program, c.global.silent = stage.Plan.Program, stage.Plan.Quiet
 	}
+	if stage == nil || stage.Report == nil {
+		return c.stageStatus(err)
+	}
+	var text strings.Builder
+	c.err = io.MultiWriter(os.Stderr, &text) // for the log, and for whoever started the instance
+	status := c.stageStatus(err)
+	stage.Report(status, text.String())
+	return status
+}
+
+func (c *cli) stageStatus(err error) int {
 	var exit *env.Exit
 	if errors.As(err, &exit) {
 		if exit.Message != "" && !c.global.silent {

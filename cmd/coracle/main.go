@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	goruntime "runtime"
+	"strings"
 
 	"coracle/runtime"
 	"coracle/runtime/probe"
@@ -37,6 +38,7 @@ type cli struct {
 	err     io.Writer // everything else
 	colour  bool      // out is a terminal that wants colour
 	global  globalFlags
+	given   []string // flags of the command that stand on the command line, by their long names
 }
 
 // run carries out one command line and returns the exit status. A launch that works
@@ -93,7 +95,14 @@ func (c *cli) dispatch(args []string) error {
 	if !ok {
 		return unknownCommand(rest[0])
 	}
-	return c.runCommand(cmd, rest[1:])
+	rest = rest[1:]
+	if cmd.parts != nil && len(rest) > 0 && !strings.HasPrefix(rest[0], "-") {
+		if cmd, err = cmd.part(rest[0]); err != nil {
+			return err
+		}
+		rest = rest[1:]
+	}
+	return c.runCommand(cmd, rest)
 }
 
 // runCommand parses a command's own flags and runs it.
@@ -105,6 +114,11 @@ func (c *cli) runCommand(cmd command, args []string) error {
 	}
 	if err != nil {
 		return explainFlag(err, cmd.name, flags)
+	}
+	for _, f := range flags {
+		if f.set {
+			c.given = append(c.given, f.name)
+		}
 	}
 	if err := fromEnvironment(flags, c.env); err != nil {
 		return err

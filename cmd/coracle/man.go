@@ -18,7 +18,7 @@ func (c *cli) printMan() error {
 	m.section("GLOBAL FLAGS")
 	m.flags(globals())
 	m.section("COMMANDS")
-	for _, cmd := range commands() {
+	for _, cmd := range withParts(commands()) {
 		if cmd.hidden {
 			continue
 		}
@@ -68,6 +68,18 @@ func roff(s string) string {
 		s = `\&` + s
 	}
 	return s
+}
+
+// withParts puts the commands of two words behind those that they begin with.
+func withParts(list []command) []command {
+	var all []command
+	for _, cmd := range list {
+		all = append(all, cmd)
+		if cmd.parts != nil {
+			all = append(all, cmd.parts()...)
+		}
+	}
+	return all
 }
 
 func first[A, B any](a A, _ B) A { return a }

@@ -75,9 +75,9 @@ func Read(fd int, document any) error {
 }
 
 // Become executes this program again as the stage that the memfd fd describes. It must be called on
-// the process's first thread and returns only on failure.
-func Become(fd int) error {
-	err := userns.Exec(self, args("enter", fd), brief(), userns.Recorded())
+// the process's first thread and returns only on failure. ps shows it as name, with the titles behind, for as long as it is none of the payload's.
+func Become(fd int, name string, titles ...string) error {
+	err := userns.Exec(self, append(args(name, fd), titles...), brief(), userns.Recorded())
 	if err == unix.ENOENT {
 		return fmt.Errorf("execute %s again: %w (is /proc mounted?)", self, err)
 	}
