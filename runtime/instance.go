@@ -40,7 +40,6 @@ type detachment struct {
 // A Starting is an instance on its way.
 type Starting struct {
 	report, ended int
-	failed        *FailedError
 }
 
 // A FailedError is the end of an instance before, or as soon as, its start script ran.

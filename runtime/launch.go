@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 
+	"coracle/runtime/cgroup"
 	"coracle/runtime/env"
 	"coracle/runtime/server"
 	"coracle/runtime/stage"
@@ -15,6 +16,11 @@ import (
 // Launch carries the plan out: this process becomes the payload. It must be called on
 // the process's first thread (lock it in an init function) and returns only on failure.
 func Launch(p *Plan) error {
+	if !p.Limits.Zero() {
+		if err := cgroup.Enter(p.Group, p.Limits); err != nil {
+			warn(p, "the container has no limits of its own: "+err.Error())
+		}
+	}
 	up, err := openUpper(&p.Upper)
 	if err != nil {
 		return err

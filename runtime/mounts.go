@@ -45,6 +45,8 @@ func planMounts(req *Request, facts *Facts, root *Root, data []bind.Tree) (mount
 	}
 	m.scratch()
 	m.files()
+	m.site()
+	m.drivers()
 	m.user()
 	m.workingDirectory()
 
@@ -181,6 +183,32 @@ func (m *mounter) scratch() {
 			m.ours("scratch"+dir, dir, 0o750)
 		} else {
 			m.add(bind.Op{Type: bind.Tmpfs, Target: dir, NoDev: true, Perm: 0o750, Why: "--scratch"})
+		}
+	}
+}
+
+// site adds what configuration files want in every container.
+func (m *mounter) site() {
+	if m.without("bind-paths") {
+		return
+	}
+	for _, b := range m.req.SiteBinds {
+		if !m.without(b.Target) {
+			m.add(bind.Op{Type: bind.Bind, Source: b.Source, Target: b.Target, ReadOnly: b.ReadOnly,
+				NoDev: !bind.Under(b.Source, "/dev"), Optional: true, Why: b.Why})
+		}
+	}
+}
+
+// drivers adds the host's drivers for graphics processors. Their devices are in the host's /dev already,
+// where that is what the container has.
+func (m *mounter) drivers() {
+	for _, found := range m.facts.GPUs {
+		for _, b := range found.Binds {
+			if bind.Under(b.Source, "/dev") && !m.req.Contain {
+				continue
+			}
+			m.add(bind.Op{Type: bind.Bind, Source: b.Source, Target: b.Target, ReadOnly: !b.Device, NoDev: !b.Device, Optional: true, Why: found.Flag})
 		}
 	}
 }

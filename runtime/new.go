@@ -83,6 +83,12 @@ func New(req *Request, facts *Facts, root *Root, data []Root) (*Plan, error) {
 	if served {
 		p.Share = shareKey(req, facts, p)
 	}
+	p.limit(req, facts)
+	if !req.GPUIfAny {
+		for _, name := range facts.NoGPUs {
+			p.Warnings = append(p.Warnings, "Could not find any "+name+" files on this host!")
+		}
+	}
 	var warnings []string
 	p.Env, warnings = env.New(envOptions(req, root, mounts.Home))
 	p.Warnings = append(append(mounts.Warnings, p.Warnings...), warnings...)
@@ -94,6 +100,18 @@ func New(req *Request, facts *Facts, root *Root, data []Root) (*Plan, error) {
 		p.Command = &cmd
 	}
 	return p, nil
+}
+
+// limit puts the launch under limits of its own, where there is a place for them. It goes on without: the batch system's
+// limits hold anyhow. Its image server is under them, too, and so is nobody else's.
+func (p *Plan) limit(req *Request, facts *Facts) {
+	switch {
+	case req.Limits.Zero():
+	case facts.Group.Why != "":
+		p.Warnings = append(p.Warnings, "the container has no limits of its own: "+facts.Group.Why)
+	default:
+		p.Limits, p.Group, p.Share = req.Limits, facts.Group, ""
+	}
 }
 
 // viewFiles is the planned container as package env looks at it.

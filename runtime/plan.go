@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"coracle/bind"
+	"coracle/runtime/cgroup"
 	"coracle/runtime/env"
 )
 
@@ -39,6 +40,9 @@ type Plan struct {
 	UTS      bool   `json:",omitempty"`
 	Net      bool   `json:",omitempty"`
 	Hostname string `json:",omitempty"`
+
+	Limits cgroup.Limits `json:",omitzero"` // of its own
+	Group  cgroup.Place  `json:",omitzero"` // where they can be had
 
 	Root     Root
 	Images   []Root  // further images, for bind.Image operations; number 1 is Images[0]

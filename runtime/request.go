@@ -7,6 +7,8 @@ package runtime
 
 import (
 	"coracle/bind"
+	"coracle/bind/gpu"
+	"coracle/runtime/cgroup"
 	"coracle/userns"
 )
 
@@ -69,6 +71,11 @@ type Request struct {
 	ShellBin string // shell only: --shell
 	NoUmask  bool
 
+	SiteBinds []bind.Spec // of configuration files; what is not there is left out
+	NV, ROCm  bool        // the host's drivers
+	GPUIfAny  bool        // nobody asked for them by name
+	Limits    cgroup.Limits
+
 	Instance string // the name of the instance to start; "" none
 
 	Fakeroot     bool // root inside
@@ -128,6 +135,9 @@ type Facts struct {
 	Scratch  Place          // where Request.ScratchOverlay is
 	Overlays []OverlayFacts // what Request.Overlays are, in the same order
 	SubIDs   SubIDs         // for Request.Fakeroot; zero unless that is asked for
+	GPUs     []gpu.Found    // the drivers that the request asks for
+	NoGPUs   []string       // names of those of which there is nothing
+	Group    cgroup.Place   // the caller's, where the request has limits
 	TTY      string         // the terminal of standard input, output or error, as the host names it: /dev/pts/3; "" none
 }
 

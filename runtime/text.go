@@ -28,6 +28,9 @@ func (p *Plan) WriteText(w io.Writer) error {
 	if ns := p.namespaceNames(); ns != "" {
 		row("namespace", ns, "", "")
 	}
+	if !p.Limits.Zero() {
+		row("limits", p.Limits.String(), "", "below "+p.Group.Dir)
+	}
 	if p.Visit {
 		row("instance", p.Instance, "", p.Of)
 		p.processRows(row)

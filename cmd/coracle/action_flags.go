@@ -24,6 +24,8 @@ type actionFlags struct {
 	userns, sharens, noPrivs bool // what they ask for is always so
 	dryRun, json             bool
 
+	resources resourceFlags
+
 	source sourceFlags // of an image that is not a file
 }
 
@@ -37,11 +39,12 @@ func (a *actionFlags) table(withShell bool) []flag {
 		t = append(t, flag{name: "shell", short: 's', arg: "PATH", str: &a.shell, help: "the shell to start"})
 	}
 	t = append(t, a.isolationFlags()...)
+	t = append(t, a.resources.table()...)
 	t = append(t, a.source.table(true)...)
 	return append(t,
 		flag{name: "fakeroot", short: 'f', on: &a.fakeroot, group: "Identity", help: "be root inside, with the ids of /etc/subuid if there are any"},
 		flag{name: "ignore-subuid", on: &a.ignoreSubUID, hidden: true},
-		flag{name: "no-umask", on: &a.noUmask, help: "umask 0022 instead of the caller's"},
+		flag{name: "no-umask", on: &a.noUmask, hidden: true, help: "umask 0022 instead of the caller's"},
 		flag{name: "userns", short: 'u', on: &a.userns, keys: []string{"USERNS", "UNSHARE_USERNS"}, hidden: true},
 		flag{name: "sharens", on: &a.sharens, hidden: true},
 		flag{name: "no-privs", on: &a.noPrivs, hidden: true},
@@ -94,7 +97,7 @@ func (a *actionFlags) isolationFlags() []flag {
 		{name: "containall", short: 'C', on: &a.containAll, group: "Isolation", help: "--contain --pid --ipc --cleanenv"},
 		{name: "compat", on: &a.compat, help: "--containall --writable-tmpfs --no-init --no-umask --no-eval"},
 		{name: "pid", short: 'p', on: &a.pid, keys: []string{"PID", "UNSHARE_PID"}, help: "own process ids, with an init (not with --no-init)"},
-		{name: "no-pid", on: &a.noPID, help: "the host's process ids, even with --containall"},
+		{name: "no-pid", on: &a.noPID, hidden: true, help: "the host's process ids, even with --containall"},
 		{name: "no-init", on: &a.noInit, keys: []string{"NO_INIT", "NOSHIMINIT"}, hidden: true},
 		{name: "ipc", short: 'i', on: &a.ipc, keys: []string{"IPC", "UNSHARE_IPC"}, help: "own System V IPC and POSIX message queues"},
 		{name: "uts", on: &a.uts, keys: []string{"UTS", "UNSHARE_UTS"}, hidden: true},

@@ -20,6 +20,9 @@ type command struct {
 	payload  bool // flags end at the first argument: the rest is the payload's
 	image    bool // the first argument is an image, for completion
 
+	// The configuration is read before it is carried out; what images are for needs it.
+	configured bool
+
 	build func() ([]flag, action)
 	parts func() []command // commands of two words, which begin with this one; nil none
 }
@@ -30,7 +33,7 @@ func commands() []command {
 		execCommand(), runCommand(), shellCommand(), testCommand(), instanceCommand(),
 		buildCommand(), pullCommand(), overlayCommand(), cacheCommand(),
 		inspectCommand(), runHelpCommand(),
-		doctorCommand(),
+		doctorCommand(), configCommand(),
 		{
 			name: "version", short: "print the version number", group: "This program",
 			examples: []string{"version", "--version"}, build: buildVersion,

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
 
 	"coracle/runtime/probe"
 )
@@ -15,11 +16,20 @@ func doctorCommand() command {
 		examples: []string{
 			`doctor`,
 			`doctor --json`,
+			`doctor --apparmor-profile | sudo tee /etc/apparmor.d/coracle`,
 		},
 		build: func() ([]flag, action) {
-			var asJSON bool
-			flags := []flag{{name: "json", short: 'j', on: &asJSON, keys: []string{}, group: "Output", help: "as JSON, for monitoring"}}
-			return flags, func(c *cli, _ []string) error { return c.doctor(asJSON) }
+			var asJSON, profile bool
+			flags := []flag{
+				{name: "json", short: 'j', on: &asJSON, keys: []string{}, group: "Output", help: "as JSON, for monitoring"},
+				{name: "apparmor-profile", on: &profile, keys: []string{}, help: "print the AppArmor profile that lets this program work (Ubuntu 24.04)"},
+			}
+			return flags, func(c *cli, _ []string) error {
+				if profile {
+					return c.apparmorProfile()
+				}
+				return c.doctor(asJSON)
+			}
 		},
 	}
 }
@@ -41,6 +51,31 @@ func (c *cli) doctor(asJSON bool) error {
 	if err == nil && !canRun(findings) {
 		err = &exitError{1}
 	}
+	return err
+}
+
+// apparmorProfile prints a profile that allows this program what every program may do elsewhere: user namespaces. It
+// confines nothing, payloads included.
+//
+// Source: Ubuntu's /etc/apparmor.d/bwrap-userns-restrict and its neighbours; apparmor.d(5).
+func (c *cli) apparmorProfile() error {
+	program, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("path of this program: %w", err)
+	}
+	// What a pattern would take for its own is escaped.
+	path := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "*", `\*`, "?", `\?`, "[", `\[`, "]", `\]`, "{", `\{`, "}", `\}`, "^", `\^`, "@", `\@`).Replace(program)
+	_, err = fmt.Fprintf(c.out, `# Lets %[2]s make user namespaces where others may not
+# (kernel.apparmor_restrict_unprivileged_userns). Into force: apparmor_parser -r /etc/apparmor.d/coracle
+abi <abi/4.0>,
+include <tunables/global>
+
+profile coracle "%[1]s" flags=(unconfined) {
+  userns,
+
+  include if exists <local/coracle>
+}
+`, path, oneLine(program))
 	return err
 }
 

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	"coracle/runtime/env"
+
 	"github.com/spf13/pflag"
 )
 
@@ -186,9 +188,9 @@ func (f *flag) fromKeys(vars map[string]string) error {
 
 // configKeys picks the configuration keys out of an environment; the last of several
 // with one name counts.
-func configKeys(env []string) map[string]string {
+func configKeys(environ []string) map[string]string {
 	var m map[string]string
-	for _, kv := range env {
+	for _, kv := range environ {
 		for _, p := range envPrefixes {
 			if !strings.HasPrefix(kv, p) {
 				continue
@@ -198,6 +200,15 @@ func configKeys(env []string) map[string]string {
 			}
 			k, v, _ := strings.Cut(kv, "=")
 			m[k] = v
+		}
+	}
+	for k, v := range m { // what describes the container that we are in asks for nothing in the next
+		if key, ok := strings.CutPrefix(k, env.OuterPrefix); ok {
+			for _, p := range envPrefixes {
+				if m[p+key] == v {
+					delete(m, p+key)
+				}
+			}
 		}
 	}
 	return m

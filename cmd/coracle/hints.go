@@ -29,10 +29,13 @@ func (c *cli) hint(err error) string {
 	var command *env.ExecError
 	var lost *instance.MissingError
 	var taken *instance.TakenError
+	var allow *allowError
 	if h := layerHint(err); h != "" {
 		return h
 	}
 	switch {
+	case errors.As(err, &allow):
+		return allow.hint()
 	case errors.As(err, &lost) && len(lost.Running) > 0:
 		if n := nearest(lost.Name, lost.Running); n != "" {
 			return "did you mean " + n + "?"

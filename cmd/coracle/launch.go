@@ -10,9 +10,11 @@ import (
 	"strings"
 	"time"
 
+	"coracle/bind/gpu"
 	"coracle/image"
 	"coracle/image/output"
 	"coracle/runtime"
+	"coracle/runtime/cgroup"
 	"coracle/runtime/env"
 	"coracle/runtime/probe"
 )
@@ -32,11 +34,22 @@ func (c *cli) launch(act runtime.Action, a *actionFlags, args []string) error {
 
 // request resolves the command line, and prints what is odd about it.
 func (c *cli) request(act runtime.Action, a *actionFlags, args []string) (runtime.Request, error) {
+	if dir := c.conf.ScratchDir.Text; dir != "" {
+		if a.scratchOverlay == "true" {
+			a.scratchOverlay = dir
+		}
+		if a.source.tmpDir == "" && getenv(c.env, "TMPDIR") == "" {
+			a.source.tmpDir = dir
+		}
+	}
 	req, warnings, err := a.request(situation{
 		program: c.program, action: act, cwd: workingDirectory(), env: c.env, global: c.global, exists: exists, readFile: os.ReadFile,
 	}, args)
 	for _, w := range warnings {
 		c.warn(w)
+	}
+	if err == nil {
+		err = c.defaults(&req)
 	}
 	return req, err
 }
@@ -56,6 +69,9 @@ func (c *cli) carryOut(req *runtime.Request, a *actionFlags, do func(*runtime.Pl
 		return err
 	}
 	defer img.Close()
+	if err := c.allowed(img); err != nil {
+		return err
+	}
 	plan, err := c.plan(req, img)
 	if err != nil {
 		return err
@@ -141,6 +157,10 @@ func (c *cli) plan(req *runtime.Request, img *image.Image) (*runtime.Plan, error
 	if req.Instance != "" {
 		facts.TTY = "" // it has no terminal
 	}
+	c.devices(req, &facts)
+	if !req.Limits.Zero() {
+		facts.Group = cgroup.Look("", facts.UID)
+	}
 	facts.Host = image.HostTree("/")
 	if err := image.CheckArch(img.Arch, facts.Arch); err != nil {
 		return nil, &image.PathError{Path: req.Image, Err: err}
@@ -161,6 +181,20 @@ func (c *cli) plan(req *runtime.Request, img *image.Image) (*runtime.Plan, error
 		return nil, err
 	}
 	return runtime.New(req, &facts, &root, data)
+}
+
+// devices looks for the drivers that are asked for.
+func (c *cli) devices(req *runtime.Request, facts *runtime.Facts) {
+	var kinds []gpu.Kind
+	if req.NV {
+		kinds = append(kinds, gpu.NVIDIA())
+	}
+	if req.ROCm {
+		kinds = append(kinds, gpu.ROCm())
+	}
+	if len(kinds) > 0 {
+		facts.GPUs, facts.NoGPUs = probe.GPUs("", facts.Arch, kinds)
+	}
 }
 
 // rootOf is what the runtime needs to know of an image.

@@ -8,6 +8,7 @@ import (
 	goruntime "runtime"
 	"strings"
 
+	"coracle/config"
 	"coracle/runtime"
 	"coracle/runtime/probe"
 )
@@ -38,6 +39,8 @@ type cli struct {
 	err     io.Writer // everything else
 	colour  bool      // out is a terminal that wants colour
 	global  globalFlags
+	conf    config.Config
+	set     []string // flags that stand there or have a variable of the environment, where the configuration is read
 	given   []string // flags of the command that stand on the command line, by their long names
 }
 
@@ -125,6 +128,11 @@ func (c *cli) runCommand(cmd command, args []string) error {
 	}
 	if err := cmd.checkArgs(len(rest)); err != nil {
 		return err
+	}
+	if cmd.configured || cmd.image || cmd.name == "cache" || cmd.name == "build" || cmd.name == "pull" {
+		if err := c.configure(flags); err != nil {
+			return err
+		}
 	}
 	return do(c, rest)
 }

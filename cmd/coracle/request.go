@@ -59,6 +59,13 @@ func (a *actionFlags) request(s situation, args []string) (r runtime.Request, wa
 	if err := a.paths(&r, s); err != nil {
 		return r, nil, err
 	}
+	if r.Limits, err = a.resources.limits(); err != nil {
+		return r, nil, err
+	}
+	r.NV, r.ROCm = a.resources.nv || a.resources.nvccli, a.resources.rocm
+	if a.resources.oomKillDisable {
+		warnings = append(warnings, "--oom-kill-disable has no effect: control groups of version 2 have no such switch")
+	}
 	r.SetEnv, err = a.variables(s)
 	return r, warnings, err
 }

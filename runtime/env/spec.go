@@ -7,6 +7,10 @@ import (
 	"strings"
 )
 
+// OuterPrefix begins the names of variables that repeat what a container's runtime has set and what its flags are read
+// from as well: APPTAINER_BIND describes a container and asks for binds in the next.
+const OuterPrefix = "CORACLE_CONTAINER_"
+
 // The actions that a [Spec] can carry out.
 const (
 	Exec  = "exec"
@@ -200,6 +204,15 @@ func ownVars(o Options) []Var {
 	}
 	if o.NoEval {
 		both("NO_EVAL", "1")
+	}
+	// What of these are keys of flags, too, is told apart from the user's own by a coracle inside.
+	for _, k := range [...]struct {
+		key, value string
+		on         bool
+	}{{"BIND", strings.Join(o.Binds, ","), len(o.Binds) > 0}, {"APPNAME", o.App, o.App != ""}, {"NO_EVAL", "1", o.NoEval}} {
+		if k.on {
+			add(OuterPrefix+k.key, k.value)
+		}
 	}
 	return vars
 }

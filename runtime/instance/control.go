@@ -37,6 +37,9 @@ func (s *State) Namespaces() ([]int, error) {
 	for _, ns := range []string{"user", "ipc", "uts", "net", "pid", "mnt"} {
 		path := fmt.Sprintf("/proc/%d/ns/%s", s.PID, ns)
 		theirs, err := os.Readlink(path)
+		if errors.Is(err, os.ErrPermission) {
+			return nil, ErrElsewhere
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -52,6 +55,9 @@ func (s *State) Namespaces() ([]int, error) {
 	// Were they all the instance's, and not those of a later process with its number?
 	return fds, unix.PidfdSendSignal(pidfd, 0, nil, 0)
 }
+
+// ErrElsewhere says that an instance belongs to another container.
+var ErrElsewhere = errors.New("it was started inside of another container, and can be entered from there only")
 
 // ErrAlive says that an instance was still there when the time was up.
 var ErrAlive = errors.New("the instance is still there")

@@ -80,7 +80,7 @@ func (h Host) mounts() Finding {
 	}
 	f := Finding{Name: "mounts", State: Failure, Fact: "nothing can be mounted in them: " + h.Trial.Tmpfs}
 	if slices.Contains(h.LSM, "apparmor") {
-		f.Cure = "install an AppArmor profile with the rule \"userns,\" for " + h.Program
+		f.Cure = "coracle doctor --apparmor-profile > /etc/apparmor.d/coracle && apparmor_parser -r /etc/apparmor.d/coracle"
 	}
 	return f
 }

@@ -33,7 +33,7 @@ func UserNS(root string) error {
 	}
 	const restrict = "kernel.apparmor_restrict_unprivileged_userns"
 	if v := readLine(root + "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"); v == "1" && !confined(root) {
-		return &UserNSError{restrict, v, "sysctl -w " + restrict + "=0, or install an AppArmor profile with the rule \"userns,\" for this program"}
+		return &UserNSError{restrict, v, "sysctl -w " + restrict + "=0, or: coracle doctor --apparmor-profile > /etc/apparmor.d/coracle && apparmor_parser -r /etc/apparmor.d/coracle"}
 	}
 	return nil
 }

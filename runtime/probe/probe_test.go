@@ -229,7 +229,7 @@ func TestFindings(t *testing.T) {
 		{"used up", func(h *Host) { h.Trial.UserNS = "no space left on device" },
 			"user-namespaces", Failure, "no space left", "sysctl -w user.max_user_namespaces"},
 		{"apparmor", func(h *Host) { h.Trial.Tmpfs = "permission denied" },
-			"mounts", Failure, "permission denied", "userns,"},
+			"mounts", Failure, "permission denied", "coracle doctor --apparmor-profile"},
 		{"no fuse", func(h *Host) { h.Facts.Fuse = &FuseError{fs.ErrNotExist} }, "fuse", Failure, "/dev/fuse", "modprobe fuse"},
 		{"closed fuse", func(h *Host) { h.Facts.Fuse = &FuseError{fs.ErrPermission} }, "fuse", Failure, "/dev/fuse", "chmod 0666 /dev/fuse"},
 		{"fuse does not mount", func(h *Host) { h.Trial.Fuse = "operation not permitted" }, "fuse", Failure, "mounting does not work", "4.18"},
