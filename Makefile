@@ -12,6 +12,8 @@ DESTDIR ?=
 LINKS   ?= yes
 # Seconds that `make fuzz` gives each fuzz target.
 FUZZTIME ?= 10
+# How long `make soak` goes on.
+DURATION ?= 30m
 
 GO       := .ci/go
 NEED     := .ci/need
@@ -77,6 +79,15 @@ e2e: build fixtures ## end-to-end tests, as an ordinary user (RUN=regexp)
 	@$(NEED) peers
 	$(GO) run -buildvcs=false -trimpath ./e2e/fixtures -out $(FIXTURES) mpi
 	$(GO) test $(VERBOSE) -count=1 -timeout 15m ./e2e $(if $(RUN),-run '$(RUN)')
+
+# Two users at once; each looks for what is left of it.
+.PHONY: soak
+soak: build fixtures ## random launches, kills and cancels by two users (DURATION=30m)
+	@$(NEED) peers
+	$(GO) test -c -o bin/e2e.test ./e2e
+	@cd e2e && failed=0; for u in corasoak1 corasoak2; do \
+	  CORACLE_TEST_USER=$$u CORACLE_SOAK=$(DURATION) ../bin/e2e.test -test.v -test.timeout 0 -test.run '^TestSoak$$' & pids="$${pids:-} $$!"; \
+	done; for p in $$pids; do wait $$p || failed=1; done; exit $$failed
 
 .PHONY: fixtures
 fixtures: tools ## the images that the end-to-end tests run

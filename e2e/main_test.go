@@ -83,7 +83,7 @@ func runAsUser() (status int, err error) {
 	defer os.RemoveAll(stage)
 	cmd := account.Command(filepath.Join(stage, filepath.Base(self)), ownFlags()...)
 	cmd.Dir = stage
-	cmd.Env = append(cmd.Env, stageKey+"="+stage)
+	cmd.Env = append(cmd.Env, stageKey+"="+stage, soakKey+"="+os.Getenv(soakKey))
 	err = cmd.Run()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
