@@ -27,7 +27,7 @@ type soak struct {
 	scratch  string
 	launches atomic.Int64
 	killed   atomic.Int64
-	shot     atomic.Int64 // image servers that were killed: launches of the same moments may fail
+	shot     atomic.Int64 // twice the image servers that were killed: launches of the same moments may fail
 }
 
 // TestSoak launches at random, kills at random and looks whether a launch failed that nobody killed, and what is left.
@@ -54,7 +54,7 @@ func TestSoak(t *testing.T) {
 	}
 	workers.Wait()
 	s.coracle("instance", "stop", "--all", "--timeout", "2").Run()
-	t.Logf("%d launches, %d of them killed, %d image servers killed", s.launches.Load(), s.killed.Load(), s.shot.Load())
+	t.Logf("%d launches, %d of them killed, %d image servers killed", s.launches.Load(), s.killed.Load(), s.shot.Load()/2)
 	for _, sub := range []string{"run", "scratch"} {
 		for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 			left, _ := os.ReadDir(filepath.Join(dir, sub))
@@ -92,7 +92,7 @@ func (s *soak) work(worker int, r *rand.Rand) {
 	for n := 0; time.Now().Before(s.end) && !s.t.Failed(); n++ {
 		switch dice := r.IntN(100); {
 		case dice < 60:
-			s.run(s.coracle(s.command(r, "echo fine")...), "fine\n")
+			s.run(s.coracle(s.command(r, "echo fine")...), "fine\n", s.shot.Load())
 		case dice < 85:
 			s.kill(r)
 		case dice < 97:
@@ -113,20 +113,15 @@ func (s *soak) command(r *rand.Rand, script string) []string {
 	return append(args, filepath.Join(f, images[r.IntN(len(images))]), "sh", "-c", script)
 }
 
-// run runs a command that has to work, unless an image server was killed meanwhile.
-func (s *soak) run(cmd *exec.Cmd, want string) bool {
+// run runs a command that has to work, unless an image server was killed since there were shot of them.
+func (s *soak) run(cmd *exec.Cmd, want string, shot int64) {
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
-	shot := s.shot.Load()
 	s.launches.Add(1)
 	out, err := cmd.Output()
-	if err == nil && string(out) == want {
-		return true
-	}
-	if s.shot.Load() == shot {
+	if (err != nil || string(out) != want) && s.shot.Load() == shot {
 		s.t.Errorf("%q: %v, %q, %s", cmd.Args, err, out, &stderr)
 	}
-	return false
 }
 
 // kill starts something that takes longer, and kills it at any moment: the process, or all of its group.
@@ -165,8 +160,9 @@ func (s *soak) instance(r *rand.Rand, name string) {
 		s.launches.Add(1)
 		s.killed.Add(1)
 	} else {
-		s.run(start, "")
-		s.run(s.coracle("exec", "instance://"+name, "echo", "inside"), "inside\n")
+		shot := s.shot.Load()
+		s.run(start, "", shot)
+		s.run(s.coracle("exec", "instance://"+name, "echo", "inside"), "inside\n", shot)
 	}
 	stop := s.coracle("instance", "stop", "--timeout", "5", name)
 	if err := stop.Run(); err != nil && !errors.As(err, new(*exec.ExitError)) {

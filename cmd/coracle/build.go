@@ -7,6 +7,8 @@ type buildFlags struct {
 	source sourceFlags
 	writer writerFlags
 	force  bool
+
+	sandbox, fixPerms bool
 }
 
 func buildCommand() command {
@@ -22,9 +24,16 @@ func buildCommand() command {
 		min: 2, max: 2,
 		build: func() ([]flag, action) {
 			f := &buildFlags{}
-			t := []flag{{name: "force", short: 'F', on: &f.force, group: "Output", help: "replace an image file that is there"}}
+			t := []flag{
+				{name: "force", short: 'F', on: &f.force, group: "Output", help: "replace an image that is there"},
+				{name: "sandbox", short: 's', on: &f.sandbox, help: "a directory in place of a file"},
+				{name: "fix-perms", on: &f.fixPerms, hidden: true}, // it is always so
+			}
 			t = append(append(t, f.writer.table()...), f.source.table(false)...)
 			return t, func(c *cli, args []string) error {
+				if f.sandbox {
+					return c.makeSandbox(args[0], args[1], f.force, &f.source)
+				}
 				return c.makeFile(args[0], args[1], f.force, &f.source, &f.writer)
 			}
 		},

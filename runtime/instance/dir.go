@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -122,6 +123,7 @@ func (s *Store) Claim(name string) (*Claim, error) {
 	if _, err := s.Find(name); err == nil {
 		return nil, &TakenError{Name: name}
 	}
+	deadline := time.Now().Add(200 * time.Millisecond)
 	for {
 		home, err := s.home()
 		if err != nil {
@@ -136,6 +138,9 @@ func (s *Store) Claim(name string) (*Claim, error) {
 		}
 		switch {
 		case errors.Is(err, errMoved):
+			continue
+		case errors.Is(err, unix.EWOULDBLOCK) && time.Now().Before(deadline):
+			time.Sleep(2 * time.Millisecond) // most likely somebody who looks for old records
 			continue
 		case errors.Is(err, unix.EWOULDBLOCK):
 			return nil, &TakenError{name, true}
