@@ -100,6 +100,10 @@ func TestKillServer(t *testing.T) {
 	if err := cmd.Process.Signal(syscall.Signal(0)); err != nil {
 		t.Errorf("the payload ended with its server: %v", err)
 	}
+	// The next launch has a fresh one.
+	if out, err := launch(t, "exec", busybox(), "echo", "fresh").CombinedOutput(); err != nil || string(out) != "fresh\n" {
+		t.Errorf("a launch after the server was killed: %v, %q", err, out)
+	}
 	cmd.Process.Kill()
 	cmd.Wait()
 	gone(t, before, "server killed")

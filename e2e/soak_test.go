@@ -126,7 +126,7 @@ func (s *soak) run(cmd *exec.Cmd, want string, shot int64) {
 
 // kill starts something that takes longer, and kills it at any moment: the process, or all of its group.
 func (s *soak) kill(r *rand.Rand) {
-	cmd := s.coracle(s.command(r, "touch /tmp/x 2>/dev/null; rm -f /tmp/x; sleep 30 & sleep 30")...)
+	cmd := s.coracle(s.command(r, "touch /dev/null; sleep 30 & sleep 30")...)
 	s.launches.Add(1)
 	s.killed.Add(1)
 	if err := cmd.Start(); err != nil {

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"syscall"
@@ -19,7 +20,7 @@ func become(p *Plan, dir string) error {
 	cmd, err := resolve(p, inside)
 	report(p, cmd)
 	if err != nil {
-		return err
+		return imageGone(err)
 	}
 	switch {
 	case p.Umask >= 0:
@@ -41,6 +42,17 @@ func become(p *Plan, dir string) error {
 			return err
 		}
 	}
+}
+
+// imageGone replaces err where the true reason is that the image's server has been killed: whatever is looked
+// for in the image is not found then.
+func imageGone(err error) error {
+	var st unix.Stat_t
+	switch e := unix.Lstat("/.coracle-is-there", &st); e {
+	case unix.ENOTCONN, unix.ECONNABORTED:
+		return fmt.Errorf("the image cannot be read: its server has ended: %w", e)
+	}
+	return err
 }
 
 // privileges leaves the payload none, or all that root has in the user namespace.
