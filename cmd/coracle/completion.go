@@ -97,14 +97,15 @@ func bashCompletion(program string) string {
             *) cmd=${COMP_WORDS[i]}; break ;;
         esac
     done
-    case $cmd in
 `)
-	for _, cmd := range commands() {
+	fmt.Fprintf(&b, "    if [[ \" %s \" == *\" $cmd \"* && $((i + 1)) -lt $COMP_CWORD ]]; then cmd+=\" ${COMP_WORDS[++i]}\"; fi\n    case $cmd in\n",
+		strings.Join(groupNames(), " "))
+	for _, cmd := range withParts(commands()) {
 		if cmd.hidden {
 			continue
 		}
 		flags := flagsOf(cmd)
-		fmt.Fprintf(&b, "        %s) flags=%q values=%q first=%q ;;\n", cmd.name,
+		fmt.Fprintf(&b, "        %q) flags=%q values=%q first=%q ;;\n", cmd.name,
 			strings.Join(words(flags, false), " "), strings.Join(words(flags, true), " "), firstArgument(cmd))
 	}
 	fmt.Fprintf(&b, "        *) flags=%q first=%q ;;\n", strings.Join(words(globals(), false), " "),
@@ -128,6 +129,8 @@ func bashCompletion(program string) string {
         mapfile -t COMPREPLY < <(compgen -W "$flags" -- "$cur")
     elif [[ $args == 0 && $first == words:* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "${first#words:}" -- "$cur")
+    elif [[ $first == instances ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$("${COMP_WORDS[0]}" instance list 2>/dev/null | while read -r w _; do [[ $w == INSTANCE ]] || echo "$w"; done)" -- "$cur")
     elif [[ $args == 0 && $first == image ]]; then
         mapfile -t COMPREPLY < <(compgen -d -- "$cur"; compgen -f -X '!*.@(%s)' -- "$cur"); compopt -o filenames 2>/dev/null
     elif [[ -n $cmd && $first == image ]]; then
@@ -140,11 +143,24 @@ complete -F %s %s
 	return b.String()
 }
 
-// firstArgument says what completes a command's first argument: "image", "words:a b" or nothing.
+// groupNames lists the words that begin commands of two words.
+func groupNames() []string {
+	var names []string
+	for _, c := range commands() {
+		if c.parts != nil {
+			names = append(names, c.name)
+		}
+	}
+	return names
+}
+
+// firstArgument says what completes a command's first argument: "image", "words:a b", "instances" (all of its arguments) or nothing.
 func firstArgument(cmd command) string {
 	switch {
 	case cmd.image:
 		return "image"
+	case cmd.name == "instance stop" || cmd.name == "instance stats" || cmd.name == "instance list":
+		return "instances"
 	case cmd.parts != nil:
 		var list []string
 		for _, p := range cmd.parts() {
