@@ -159,21 +159,29 @@ func (d diskUpper) discardOld(sock int) {
 	names, _ := f.Readdirnames(-1)
 	f.Close()
 	for _, name := range names {
-		if strings.HasPrefix(name, scratchPrefix()) && d.unused(name) {
-			server.Discard(sock, d.dir, name)
+		if !strings.HasPrefix(name, scratchPrefix()) {
+			continue
+		}
+		if old, ok := d.takeOld(name); ok {
+			server.Discard(sock, d.dir, old)
 		}
 	}
 }
 
-// unused tells whether name is a directory of ours that nobody has locked.
-func (d diskUpper) unused(name string) bool {
+// takeOld gives a directory of ours that nobody has locked another name, and returns it. Whoever has made it this
+// moment and is about to lock it finds it locked, or gone, and makes another one.
+func (d diskUpper) takeOld(name string) (string, bool) {
 	fd, err := unix.Openat(d.dir, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return false
+		return "", false
 	}
 	defer unix.Close(fd)
 	var st unix.Stat_t
-	return unix.Fstat(fd, &st) == nil && int(st.Uid) == os.Getuid() && unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) == nil
+	if unix.Fstat(fd, &st) != nil || int(st.Uid) != os.Getuid() || unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) != nil {
+		return "", false
+	}
+	old := scratchPrefix() + "old-" + strings.ToLower(rand.Text()[:10])
+	return old, unix.Renameat(d.dir, name, d.dir, old) == nil
 }
 
 // abandon removes what was made for a server that never came to life. What it may still do itself is done twice.
