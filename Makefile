@@ -19,7 +19,7 @@ GO       := .ci/go
 NEED     := .ci/need
 TAGS     := osusergo,netgo
 LDFLAGS  := -s -w -linkmode external -extldflags "-static" -X main.version=$(VERSION)
-GOBUILD  := CGO_ENABLED=1 $(GO) build -buildvcs=false -trimpath -tags $(TAGS)
+GOBUILD  := CC="$(CURDIR)/.ci/cc" CGO_ENABLED=1 $(GO) build -buildvcs=false -trimpath -tags $(TAGS)
 # A continuous integration log shows every test by name.
 VERBOSE  := $(if $(CI),-v)
 FIXTURES := bin/fixtures

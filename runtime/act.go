@@ -10,6 +10,7 @@ import (
 	"coracle/bind"
 	"coracle/runtime/mnt"
 	"coracle/runtime/server"
+	"coracle/userns"
 
 	"golang.org/x/sys/unix"
 )
@@ -52,7 +53,8 @@ func (e *opError) Unwrap() error { return e.Err }
 
 // buildTree makes the container's tree and enters it. The images arrive on sock; what can be done
 // without them is done while the server starts.
-func buildTree(p *Plan, sock int) error {
+func buildTree(p *Plan, o userns.Outcome) error {
+	sock := o.Sock
 	t := &tree{root: -1, upper: mnt.NoSource, suid: p.Fakeroot == FakerootIDs}
 	// Everything on the host is opened while nothing hides it.
 	if err := t.openSources(p); err != nil {
@@ -62,7 +64,7 @@ func buildTree(p *Plan, sock int) error {
 	if err != nil {
 		return err
 	}
-	if err := t.receiveImages(p, sock); err != nil {
+	if err := t.receiveImages(p, o); err != nil {
 		p.Upper.abandon()
 		return err
 	}
@@ -108,15 +110,19 @@ func (t *tree) openSources(p *Plan) error {
 }
 
 // receiveImages waits for the mounts. Image 0 is the root, if that is in a file.
-func (t *tree) receiveImages(p *Plan, sock int) error {
-	if sock < 0 {
+func (t *tree) receiveImages(p *Plan, o userns.Outcome) error {
+	if o.Sock < 0 {
+		return nil
+	}
+	if o.Image >= 0 { // the constructor has got it
+		t.images = []int{o.Image}
 		return nil
 	}
 	count := len(p.Images)
 	if p.Root.Kind == Squashfs {
 		count++
 	}
-	images, err := server.Receive(sock, count)
+	images, err := server.Receive(o.Sock, count)
 	if err != nil {
 		return err
 	}
@@ -157,22 +163,17 @@ func (t *tree) do(op bind.Op, i int) error {
 		return err
 	}
 	defer unix.Close(target)
-	attr := mnt.Attr{ReadOnly: op.ReadOnly, NoDev: op.NoDev, NoExec: op.NoExec, NoSuid: !op.Suid}
 	switch op.Type {
 	case bind.Bind:
-		err = t.sources[i].Bind(target, attr)
+		err = t.sources[i].Bind(target, opAttr(op))
 	case bind.Image:
-		err = t.bindImage(op, target, attr)
-	case bind.Tmpfs:
-		err = mnt.New("tmpfs", target, attr, tmpfsData(op))
-	case bind.Proc:
-		err = mnt.New("proc", target, mnt.Attr{NoSuid: true, NoDev: true, NoExec: true}, "")
-	case bind.Devpts:
-		err = mnt.New("devpts", target, mnt.Attr{NoSuid: true, NoExec: true}, "newinstance,ptmxmode=0666,mode=0620")
-	case bind.Mqueue:
-		err = mnt.New("mqueue", target, mnt.Attr{NoSuid: true, NoDev: true, NoExec: true}, "")
+		err = t.bindImage(op, target, opAttr(op))
 	default:
-		err = fmt.Errorf("unknown operation %q", op.Type)
+		fs, ok := newFS(op)
+		if !ok {
+			return fmt.Errorf("unknown operation %q", op.Type)
+		}
+		err = mnt.New(fs.kind, target, fs.attr, fs.data)
 	}
 	if err == nil && op.Target == "/" {
 		return t.reopenRoot()
@@ -247,7 +248,7 @@ func (t *tree) bindData(op bind.Op) error {
 		return err
 	}
 	defer unix.Close(target)
-	return mnt.Bind(source, target, false, mnt.Attr{ReadOnly: op.ReadOnly, NoSuid: true, NoDev: true, NoExec: op.NoExec})
+	return mnt.Bind(source, target, false, dataAttr(op))
 }
 
 // bindImage attaches a further image, or binds the wanted part of it.

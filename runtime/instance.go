@@ -218,7 +218,7 @@ func detached(o userns.Outcome) error {
 	var d detachment
 	err := o.Err()
 	if err == nil {
-		err = stage.Read(o.FD, &d)
+		err = stage.Read(o.FD, o.Plan, &d)
 	}
 	if err != nil {
 		return &StageError{nil, err, sendReport}

@@ -50,6 +50,7 @@ func Launch(p *Plan) error {
 			return err
 		}
 	}
+	h.Steps = p.steps()
 	travels := *p
 	if p.Command != nil {
 		travels.Env = env.Spec{} // it has come down to the command
@@ -127,7 +128,7 @@ func RunStage() (isStage bool, err error) {
 		os.Exit(server.Main(o))
 	case userns.Enter:
 		var p Plan
-		if err := stage.Read(o.FD, &p); err != nil {
+		if err := stage.Read(o.FD, o.Plan, &p); err != nil {
 			return true, &StageError{Err: err}
 		}
 		err := enter(&p, o)
@@ -154,8 +155,10 @@ func enter(p *Plan, o userns.Outcome) error {
 	if o.Small {
 		warn(p, p.settle(o.Step))
 	}
-	if err := buildTree(p, o.Sock); err != nil {
-		return err
+	if !o.Built {
+		if err := buildTree(p, o); err != nil {
+			return err
+		}
 	}
 	if p.Hostname != "" {
 		if err := unix.Sethostname([]byte(p.Hostname)); err != nil {

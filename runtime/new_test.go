@@ -121,7 +121,7 @@ func TestPlanTravels(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got Plan
-	if err := stage.Read(fd, &got); err != nil {
+	if err := stage.Read(fd, userns.HeaderLen, &got); err != nil {
 		t.Fatal(err)
 	}
 	got.Root.Tree = p.Root.Tree // stays at home

@@ -22,11 +22,8 @@ func become(p *Plan, dir string) error {
 	if err != nil {
 		return imageGone(err)
 	}
-	switch {
-	case p.Umask >= 0:
-		unix.Umask(p.Umask)
-	case cmd.Umask >= 0:
-		unix.Umask(cmd.Umask)
+	if umask := p.umask(cmd); umask >= 0 {
+		unix.Umask(umask)
 	}
 	if err := privileges(p); err != nil {
 		return err
@@ -53,6 +50,14 @@ func imageGone(err error) error {
 		return fmt.Errorf("the image cannot be read: its server has ended: %w", e)
 	}
 	return err
+}
+
+// umask is the payload's; -1: the caller's.
+func (p *Plan) umask(cmd env.Command) int {
+	if p.Umask >= 0 {
+		return p.Umask
+	}
+	return cmd.Umask
 }
 
 // privileges leaves the payload none, or all that root has in the user namespace.

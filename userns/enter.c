@@ -15,7 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-struct coracle_outcome coracle_outcome = {.fd = -1, .sock = -1, .confirm = -1};
+struct coracle_outcome coracle_outcome = {.fd = -1, .sock = -1, .image = -1, .confirm = -1};
 
 static const char stage_prefix[] = "coracle: ";
 
@@ -34,8 +34,9 @@ int coracle_fail(const char *step, int err) {
 	return -1;
 }
 
-// receive waits for the image server's user namespace and returns its descriptor.
-static int receive(int sock) {
+// coracle_receive waits for a message of the image server, first its user namespace, then the image, and returns the
+// descriptor that comes with it.
+int coracle_receive(int sock) {
 	struct coracle_reply reply;
 	union {
 		struct cmsghdr align;
@@ -58,7 +59,7 @@ static int receive(int sock) {
 		coracle_degrade(reply.text);
 	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 	if (c == NULL || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(sizeof(int)))
-		return coracle_fail("wait for the image server: no user namespace came", EPROTO);
+		return coracle_fail("wait for the image server: no descriptor came", EPROTO);
 	int ns;
 	memcpy(&ns, CMSG_DATA(c), sizeof ns);
 	return ns;
@@ -92,7 +93,7 @@ int coracle_send_namespace(int sock) {
 
 static int enter_user(struct coracle_header *h) {
 	if (h->sock >= 0) {
-		int ns = receive(h->sock);
+		int ns = coracle_receive(h->sock);
 		fcntl(h->sock, F_SETFD, FD_CLOEXEC);
 		coracle_outcome.sock = h->sock;
 		if (ns < 0)
@@ -121,24 +122,30 @@ static int enter_namespaces(struct coracle_header *h) {
 	return unshare((int)h->namespaces) < 0 ? coracle_fail("create namespaces", errno) : 0;
 }
 
-static void enter(struct coracle_header *h) {
+static void enter(struct coracle_header *h, int fd) {
 	if (enter_namespaces(h) < 0)
 		return;
 	if ((h->namespaces & CLONE_NEWPID) && coracle_split_pid(h) < 0)
 		return;
-	if (h->flags & FLAG_LOCK)
-		lock_privileges();
+	if ((h->flags & FLAG_LOCK) && lock_privileges() < 0)
+		return;
+	if (h->steps > 0)
+		coracle_run_steps(fd, h);
 }
 
 // Every thread would reserve a stack as large as RLIMIT_STACK and an allocator's arena of 64 MiB.
 static void spare_address_space(void) {
 	pthread_attr_t attr;
+#ifdef M_ARENA_MAX // of the GNU C library only
 	mallopt(M_ARENA_MAX, 1);
+#endif
 	if (pthread_attr_init(&attr) == 0 && pthread_attr_setstacksize(&attr, THREAD_STACK) == 0)
 		pthread_setattr_default_np(&attr);
 }
 
-static int enough_address_space(void) {
+// coracle_shown_limits sets the limits under which the Go runtime starts. 0: it cannot.
+int coracle_shown_limits(void) {
+	coracle_raise_limits();
 	struct rlimit rl;
 	if (getrlimit(RLIMIT_AS, &rl) != 0 || rl.rlim_cur == RLIM_INFINITY || rl.rlim_cur >= PLENTY_AS)
 		return 1;
@@ -156,12 +163,21 @@ static int enough_address_space(void) {
 	return 0;
 }
 
-__attribute__((constructor)) static void coracle_constructor(int argc, char **argv, char **envp) {
-	(void)envp;
+// arguments finds argc and argv, which not every C library hands to constructors: below the environment on the
+// initial stack.
+static char **arguments(int *argc) {
+	char **end = environ - 1;
+	for (*argc = 0; ((long *)end)[-1 - *argc] != *argc; ++*argc)
+		;
+	return end - *argc;
+}
+
+__attribute__((constructor)) static void coracle_constructor(void) {
+	int argc;
+	char **argv = arguments(&argc);
 	coracle_record();
-	coracle_raise_limits();
 	spare_address_space();
-	if (!enough_address_space())
+	if (!coracle_shown_limits())
 		_exit(255);
 	if (argc < 2 || strncmp(argv[0], stage_prefix, sizeof stage_prefix - 1) != 0)
 		return;
@@ -175,8 +191,9 @@ __attribute__((constructor)) static void coracle_constructor(int argc, char **ar
 	prctl(PR_SET_NAME, "coracle", 0, 0, 0);
 	coracle_outcome.fd = fd;
 	coracle_outcome.role = (int32_t)h.role;
+	coracle_outcome.steps = h.steps;
 	if (h.role == ROLE_ENTER)
-		enter(&h);
+		enter(&h, fd);
 	else if (h.role == ROLE_SERVE)
 		coracle_become_server(&h, fd);
 	else if (h.role == ROLE_DETACH)

@@ -41,10 +41,28 @@ struct coracle_header {
 	int32_t image;       // DETACH: an image file without a name, or -1
 	int32_t out, err;    // DETACH: standard output and error
 	int32_t join[CORACLE_JOINS]; // ENTER with FLAG_VISIT: namespaces, the user namespace first; -1 none
+	uint32_t steps;      // ENTER: length of the list of steps that follows the header; 0 none
 	char uid_map[CORACLE_MAP_LEN]; // text for /proc/self/uid_map
 	char gid_map[CORACLE_MAP_LEN];
 	char new_uid_map[CORACLE_PATH_LEN]; // paths of the helpers
 	char new_gid_map[CORACLE_PATH_LEN];
+};
+
+// How many detached mounts the steps can hold.
+#define CORACLE_SLOTS 256
+
+// What a step does (steps.go).
+enum {
+	STEP_TREE = 1, STEP_IMAGE, STEP_BASE, STEP_DIR, STEP_MODE, STEP_FILE, STEP_PLACE, STEP_MOUNT, STEP_ROOT, STEP_BIND,
+	STEP_NEW, STEP_DIR_IN, STEP_FILE_IN, STEP_LINK_IN, STEP_ENTER, STEP_CHDIR, STEP_UMASK, STEP_EXEC,
+};
+
+// A step. Behind the header in the memfd there are their number as 64 bits, the steps, and the strings.
+struct coracle_step {
+	uint32_t kind, slot, flags, mode, rec, optional;
+	uint32_t a, b, c; // offsets of strings from the beginning of the list
+	uint32_t len;     // FILE: of the contents; EXEC: how many variables
+	uint32_t count;   // EXEC: how many arguments
 };
 
 // A server's answer. Two of them reach a client: the first with the user namespace beside it as SCM_RIGHTS, as
@@ -71,6 +89,9 @@ struct coracle_outcome {
 	int32_t status;  // 0 or the errno of the step that failed
 	int32_t sock;    // ENTER: where the images arrive, or -1
 	int32_t degraded; // the maps hold the caller's own ids only
+	int32_t image;   // ENTER: the image that has arrived already, or -1
+	int32_t built;   // ENTER: the process is in its tree; what is left is to start the payload
+	uint32_t steps;  // length of the list between header and document
 	int32_t confirm; // ENTER with FLAG_INSTANCE: a byte for the init says that the instance has begun, or -1
 	char step[CORACLE_TEXT_LEN]; // what failed, or why the maps are small
 };
@@ -91,6 +112,9 @@ int coracle_visit(const struct coracle_header *h);
 void coracle_degrade(const char *why);
 int coracle_new_user(struct coracle_header *h);
 int coracle_send_namespace(int sock);
+int coracle_receive(int sock);
+void coracle_run_steps(int fd, const struct coracle_header *h);
+int coracle_shown_limits(void);
 int coracle_split_pid(const struct coracle_header *h);
 
 // Starts a detached process (spawn.c): 0 or an errno.

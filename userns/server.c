@@ -73,10 +73,10 @@ static void leave_the_rank(void) {
 #endif
 	for (int resource = 0; resource < RLIM_NLIMITS; resource++) {
 		struct rlimit rl;
-		if (resource == RLIMIT_CORE || resource == RLIMIT_AS || getrlimit((__rlimit_resource_t)resource, &rl) != 0)
+		if (resource == RLIMIT_CORE || resource == RLIMIT_AS || prlimit(0, resource, NULL, &rl) != 0)
 			continue;
 		rl.rlim_cur = rl.rlim_max;
-		setrlimit((__rlimit_resource_t)resource, &rl);
+		prlimit(0, resource, &rl, NULL);
 	}
 }
 

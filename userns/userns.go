@@ -74,11 +74,12 @@ type Header struct {
 	Image      int    // Detach: an image file without a name, or -1
 	Out, Err   int    // Detach: standard output and error
 	Join       []int  // Enter with Visit: descriptors of namespaces, the user namespace first
+	Steps      []Step // Enter: what the constructor does in the namespaces; none: all is left to Go
 	NewUIDMap  string // with Helpers: their paths
 	NewGIDMap  string
 }
 
-// Encode returns the header's bytes, HeaderLen of them. The error is that an id map or a path is too long.
+// Encode returns the header's bytes, HeaderLen of them, and behind them its steps. The error is that an id map or a path is too long.
 func (h *Header) Encode() ([]byte, error) {
 	if len(h.UIDMap) >= C.CORACLE_MAP_LEN || len(h.GIDMap) >= C.CORACLE_MAP_LEN {
 		return nil, fmt.Errorf("id map of %d bytes: longer than %d", max(len(h.UIDMap), len(h.GIDMap)), C.CORACLE_MAP_LEN-1)
@@ -113,14 +114,19 @@ func (h *Header) Encode() ([]byte, error) {
 	} {
 		copy(unsafe.Slice((*byte)(unsafe.Pointer(text.to)), text.max), text.from)
 	}
-	return b, nil
+	steps := encodeSteps(h.Steps)
+	c.steps = C.uint32_t(len(steps))
+	return append(b, steps...), nil
 }
 
 // An Outcome is what the constructor did.
 type Outcome struct {
 	Role  Role
-	FD    int // the memfd; the plan follows the header in it
-	Sock  int // Enter: where the image server sends the images, or -1
+	FD    int  // the memfd
+	Plan  int  // where the plan begins in it
+	Image int  // Enter: the image's mount, if it has arrived, or -1
+	Built bool // Enter: the process is in the container's tree; what is left is to start the payload
+	Sock  int  // Enter: where the image server sends the images, or -1
 	Step  string
 	Errno syscall.Errno // 0: all went well; else Step failed with it
 
@@ -132,7 +138,7 @@ type Outcome struct {
 // Stage returns what the constructor did. Role None: this is no stage.
 func Stage() Outcome {
 	o := &C.coracle_outcome
-	out := Outcome{Role: Role(o.role), FD: int(o.fd), Sock: int(o.sock), Errno: syscall.Errno(o.status),
+	out := Outcome{Role: Role(o.role), FD: int(o.fd), Plan: HeaderLen + int(o.steps), Image: int(o.image), Built: o.built != 0, Sock: int(o.sock), Errno: syscall.Errno(o.status),
 		Step: C.GoString(&o.step[0]), Small: o.degraded != 0, Confirm: int(o.confirm)}
 	return out
 }

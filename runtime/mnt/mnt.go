@@ -18,7 +18,8 @@ type Attr struct {
 	ReadOnly, NoSuid, NoDev, NoExec bool
 }
 
-func (a Attr) mountFlags() (f uintptr) {
+// MountFlags returns the restrictions as mount(2) wants them: MS_*.
+func (a Attr) MountFlags() (f uintptr) {
 	for _, b := range []struct {
 		on   bool
 		flag uintptr
@@ -30,7 +31,8 @@ func (a Attr) mountFlags() (f uintptr) {
 	return f
 }
 
-func (a Attr) attrFlags() (f uint64) {
+// Flags returns them as mount_setattr(2) does: MOUNT_ATTR_*.
+func (a Attr) Flags() (f uint64) {
 	for _, b := range []struct {
 		on   bool
 		flag uint64
@@ -52,7 +54,7 @@ func fdPath(fd int) string { return fmt.Sprintf("/proc/self/fd/%d", fd) }
 
 // New mounts a new file system of the given type on the directory behind the O_PATH descriptor target.
 func New(fstype string, target int, a Attr, data string) error {
-	if err := unix.Mount(fstype, fdPath(target), fstype, a.mountFlags(), data); err != nil {
+	if err := unix.Mount(fstype, fdPath(target), fstype, a.MountFlags(), data); err != nil {
 		return fmt.Errorf("mount %s: %w", fstype, err)
 	}
 	return nil
@@ -60,7 +62,7 @@ func New(fstype string, target int, a Attr, data string) error {
 
 // NewAt is New for a path.
 func NewAt(source, fstype, target string, a Attr, data string) error {
-	if err := unix.Mount(source, target, fstype, a.mountFlags(), data); err != nil {
+	if err := unix.Mount(source, target, fstype, a.MountFlags(), data); err != nil {
 		return fmt.Errorf("mount %s on %s: %w", fstype, target, err)
 	}
 	return nil
@@ -161,7 +163,7 @@ func restrict(fd int, rec bool, a Attr) error {
 	if rec {
 		flags |= unix.AT_RECURSIVE
 	}
-	return unix.MountSetattr(fd, "", flags, &unix.MountAttr{Attr_set: a.attrFlags()})
+	return unix.MountSetattr(fd, "", flags, &unix.MountAttr{Attr_set: a.Flags()})
 }
 
 func bindOld(source, target int, rec bool, a Attr) error {
@@ -195,7 +197,7 @@ func restrictOld(target int, rec bool, a Attr) error {
 			continue // nothing to see there: the payload will not either
 		}
 		kept := uintptr(st.Flags) & (unix.MS_RDONLY | unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC | unix.MS_NOATIME | unix.MS_NODIRATIME)
-		if err := unix.Mount("", p, "", unix.MS_REMOUNT|unix.MS_BIND|kept|a.mountFlags(), ""); err != nil {
+		if err := unix.Mount("", p, "", unix.MS_REMOUNT|unix.MS_BIND|kept|a.MountFlags(), ""); err != nil {
 			return fmt.Errorf("remount %s: %w", p, err)
 		}
 	}
@@ -284,6 +286,9 @@ func Base(data string, used []string) (string, error) {
 	}
 	return "", first
 }
+
+// FirstBase returns the directory that Base tries first.
+func FirstBase(used []string) string { return append(unused(bases(), used), bases()...)[0] }
 
 func bases() []string {
 	return []string{"/mnt", "/media", "/srv", "/opt", "/tmp", "/run", "/var", "/dev"}

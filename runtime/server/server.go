@@ -35,7 +35,7 @@ func Main(o userns.Outcome) int {
 	var c Config
 	err := o.Err()
 	if err == nil {
-		err = stage.Read(o.FD, &c)
+		err = stage.Read(o.FD, o.Plan, &c)
 	}
 	if o.Small {
 		c.UIDs, c.GIDs = 0, 0

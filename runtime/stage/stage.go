@@ -60,11 +60,11 @@ func memfd() (int, error) {
 	return fd, err
 }
 
-// Read decodes the document of the memfd fd and closes it.
-func Read(fd int, document any) error {
+// Read decodes the document that begins at the byte begin of the memfd fd and closes it.
+func Read(fd, begin int, document any) error {
 	f := os.NewFile(uintptr(fd), "plan")
 	defer f.Close()
-	doc, err := io.ReadAll(io.NewSectionReader(f, int64(userns.HeaderLen), maxDocument))
+	doc, err := io.ReadAll(io.NewSectionReader(f, int64(begin), maxDocument))
 	if err != nil {
 		return fmt.Errorf("read the plan: %w", err)
 	}
