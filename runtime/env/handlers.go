@@ -37,6 +37,9 @@ func (sh *shell) call(ctx context.Context, args []string) ([]string, error) {
 	if sh.calls.Add(1)%checkEvery == 0 && (deep() || goruntime.NumGoroutine() > maxGoroutines) {
 		sh.runaway.Store(true)
 	}
+	if sh.in.early != nil && tooEarly(args) {
+		return nil, sh.wait()
+	}
 	if sh.runaway.Load() { // every subshell of the script stops
 		return nil, errDeep
 	}
@@ -93,6 +96,9 @@ func (sh *shell) exec(ctx context.Context, args []string) error {
 		return sh.setUmask(hc, args[1:])
 	case "hash":
 		return nil
+	}
+	if sh.in.early != nil {
+		return sh.wait()
 	}
 	args = revealAll(slices.Clone(args))
 	in := sh.in
@@ -187,6 +193,9 @@ func (sh *shell) open(ctx context.Context, name string, flag int, perm os.FileMo
 		text, _, _ = prepare(name, text) // the builtin reports what does not parse
 		return scriptFile{newShallow(text)}, nil
 	}
+	if sh.in.early != nil {
+		return nil, sh.wait()
+	}
 	f, err := os.OpenFile(in.host(name), flag, perm)
 	if err != nil {
 		var pe *fs.PathError
@@ -209,6 +218,9 @@ func (sh *shell) stat(ctx context.Context, name string, follow bool) (fs.FileInf
 	in := sh.in
 	in.Dir = interp.HandlerCtx(ctx).Dir
 	name = reveal(name)
+	if in.early != nil {
+		return in.early.stat(in.host(name), follow)
+	}
 	if follow {
 		return os.Stat(in.host(name))
 	}
@@ -217,10 +229,22 @@ func (sh *shell) stat(ctx context.Context, name string, follow bool) (fs.FileInf
 
 // access answers -r, -w and -x of test.
 func (sh *shell) access(_ context.Context, name string, mode interp.AccessMode) error {
+	if sh.in.early != nil {
+		return sh.in.early.access(sh.in.host(reveal(name)), uint32(mode))
+	}
 	return unix.Access(sh.in.host(reveal(name)), uint32(mode))
 }
 
 // readDir lists a directory for globs.
 func (sh *shell) readDir(_ context.Context, name string) ([]fs.DirEntry, error) {
+	if sh.in.early != nil {
+		return nil, sh.wait()
+	}
 	return os.ReadDir(sh.in.host(path.Clean(reveal(name))))
+}
+
+// wait stops a script that the planner cannot evaluate.
+func (sh *shell) wait() error {
+	sh.runaway.Store(true)
+	return sh.in.early.wait()
 }

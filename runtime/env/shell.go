@@ -1,6 +1,7 @@
 package env
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -47,12 +48,12 @@ func (sh *shell) start() error {
 	if sh.runner != nil {
 		return nil
 	}
+	stdio := interp.StdIO(sh.in.input(), sh.in.output(), sh.in.errput())
 	if sh.in.early != nil {
-		sh.in.early.later = true
-		return errLater
+		stdio = interp.StdIO(nil, sh.in.early, sh.in.early)
 	}
 	runner, err := interp.New(
-		interp.StdIO(sh.in.input(), sh.in.output(), sh.in.errput()),
+		stdio,
 		interp.Env(sh.vars),
 		interp.Interactive(true), // aliases work
 		func(r *interp.Runner) error {
@@ -147,6 +148,9 @@ func (sh *shell) plain(text []byte) bool {
 func (sh *shell) source(name string, text []byte) error {
 	if sh.plain(text) {
 		return nil
+	}
+	if sh.in.early != nil && bytes.Contains(text, []byte("[[")) && bytes.Contains(text, []byte("-t")) { // a terminal?
+		return sh.in.early.wait()
 	}
 	file, err := parseScript(name, text)
 	if err != nil {
