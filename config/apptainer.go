@@ -12,7 +12,7 @@ const errNotDirectory = syscall.ENOTDIR
 //
 // Source: the comments in the file that Apptainer installs: "key = value" lines, # for comments.
 func (l *loader) apptainer(name string) bool {
-	text, found := l.text(name)
+	text, found := l.text(name, true)
 	if !found || l.err != nil {
 		return found
 	}

@@ -103,12 +103,13 @@ type loader struct {
 	err  error
 }
 
-// text reads a file and tells whether it is there.
-func (l *loader) text(name string) (string, bool) {
+// text reads a file and tells whether it is there. A user's file that the user may not even look at is none: HOME may be
+// anybody's.
+func (l *loader) text(name string, site bool) (string, bool) {
 	b, err := l.read(name)
 	var pe *fs.PathError
 	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errNotDirectory):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errNotDirectory), !site && errors.Is(err, fs.ErrPermission):
 		return "", false
 	case errors.As(err, &pe):
 		err = pe.Err
@@ -126,7 +127,7 @@ func (l *loader) fail(name string, err error) {
 }
 
 func (l *loader) toml(name string, site bool) bool {
-	text, found := l.text(name)
+	text, found := l.text(name, site)
 	if !found || l.err != nil {
 		return found
 	}

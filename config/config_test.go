@@ -10,6 +10,9 @@ import (
 // files reads from a map.
 func files(m map[string]string) func(string) ([]byte, error) {
 	return func(name string) ([]byte, error) {
+		if m[name] == "forbidden" {
+			return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrPermission}
+		}
 		if s, ok := m[name]; ok {
 			return []byte(s), nil
 		}
@@ -42,6 +45,8 @@ func TestLoad(t *testing.T) {
 			apptainerFile: "# bind path = /no\nbind path = /etc/localtime\nbind path = /gpfs\nmount home = no\nmount tmp = yes\nmount hostfs = no\nmax loop devices = 256\n",
 		}, want: Config{Bind: []Value{{"/gpfs", apptainerFile}}, NoMount: []Value{{"home", apptainerFile}}}},
 		{name: "ours in place of Apptainer's", files: map[string]string{apptainerFile: "bind path = /gpfs\n", SiteFile: ""}},
+		{name: "a home of somebody else's", files: map[string]string{user: "forbidden"}},
+		{name: "a site's file that cannot be read", files: map[string]string{SiteFile: "forbidden"}, err: "coracle.toml: permission denied"},
 		{name: "unknown key", files: map[string]string{SiteFile: "binds = []\n"}, err: `coracle.toml: unknown key "binds"; the keys are bind `},
 		{name: "no TOML", files: map[string]string{SiteFile: "\nbind = [\n\n"}, err: "coracle.toml: line "},
 		{name: "wrong kind", files: map[string]string{SiteFile: "bind = 3\n"}, err: "coracle.toml: "},

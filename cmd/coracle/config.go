@@ -45,8 +45,8 @@ func (c *cli) configure(flags []flag) error {
 	get := func(key string) string { return getenv(c.env, key) }
 	if user == "" {
 		user = config.UserFile(get)
-	} else if _, err := os.Stat(user); err != nil {
-		return fmt.Errorf("--config: %w", err)
+	} else if err := unix.Access(user, unix.R_OK); err != nil {
+		return fmt.Errorf("--config %s: %w", user, err)
 	}
 	var err error
 	if c.conf, err = config.Load(user, get, readConfig); err != nil {
