@@ -112,7 +112,7 @@ fuzz: ## a burst of every fuzz target (FUZZTIME=10, seconds each)
 	done
 
 .PHONY: bench
-bench: $(addprefix bench-,$(or $(BENCH),launch read)) ## side by side with others (BENCH=launch, BENCH=read)
+bench: $(addprefix bench-,$(or $(BENCH),launch ranks read)) ## side by side with others (BENCH=launch, ranks or read)
 
 .PHONY: bench-launch
 bench-launch: build tools
@@ -121,6 +121,14 @@ bench-launch: build tools
 	$(GO) build -buildvcs=false -o bin/asuser ./e2e/asuser
 	$(GO) build -buildvcs=false -o bin/bench-launch ./bench/launch
 	bin/asuser -stage bin/coracle -stage bin/bench-launch -stage $(FIXTURES) -- ./bench-launch
+
+.PHONY: bench-ranks
+bench-ranks: build tools
+	@$(NEED) fixtures bench
+	$(GO) run -buildvcs=false -trimpath ./e2e/fixtures -out $(FIXTURES) ranks
+	$(GO) build -buildvcs=false -o bin/asuser ./e2e/asuser
+	$(GO) build -buildvcs=false -o bin/bench-ranks ./bench/ranks
+	bin/asuser -stage bin/coracle -stage bin/bench-ranks -stage $(FIXTURES) -- ./bench-ranks
 
 # Started as root, it has the kernel's own squashfs to compare with.
 .PHONY: bench-read

@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"text/tabwriter"
 	"time"
 )
@@ -42,12 +43,18 @@ func run(n int) error {
 	if n < 1 {
 		return errors.New("no launches asked for")
 	}
+	done, err := hold("fixtures/files3.sif")
+	if err != nil {
+		return err
+	}
+	defer done()
 	var peers []*peer
 	for _, p := range []*peer{
 		{name: "bwrap, directory of 10^3 files", args: []string{"bwrap", "--ro-bind", "fixtures/files3", "/", "--dev-bind", "/dev", "/dev", "--proc", "/proc", "/bin/true"}},
 		{name: "ch-run, directory of 10^3 files", args: []string{"ch-run", "fixtures/files3", "--", "/bin/true"}},
-		{name: "coracle, SIF of 10^3 files, cold", args: []string{"./coracle", "exec", "fixtures/files3.sif", "/bin/true"}},
-		{name: "coracle, SIF of 10^6 files, cold", args: []string{"./coracle", "exec", "fixtures/files6.sif", "/bin/true"}},
+		{name: "coracle, SIF of 10^3 files, server there", args: []string{"./coracle", "exec", "fixtures/files3.sif", "/bin/true"}},
+		{name: "coracle, SIF of 10^3 files, cold", args: []string{"./coracle", "exec", "--no-share", "fixtures/files3.sif", "/bin/true"}},
+		{name: "coracle, SIF of 10^6 files, cold", args: []string{"./coracle", "exec", "--no-share", "fixtures/files6.sif", "/bin/true"}},
 		{name: "coracle, directory of 10^3 files", args: []string{"./coracle", "exec", "fixtures/files3", "/bin/true"}},
 		{name: "apptainer, SIF of 10^3 files", args: []string{"apptainer", "exec", "fixtures/files3.sif", "/bin/true"}},
 	} {
@@ -75,7 +82,24 @@ func run(n int) error {
 		}
 	}
 	report(peers, n)
+	done()
 	return memory("fixtures/files3.sif", "fixtures/files6.sif")
+}
+
+// hold keeps an image server there until done is called.
+func hold(image string) (done func(), err error) {
+	cmd := exec.Command("./coracle", "exec", image, "/bin/busybox", "cat")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	return sync.OnceFunc(func() {
+		in.Close()
+		cmd.Wait()
+	}), nil
 }
 
 func (p *peer) launch() (time.Duration, error) {
