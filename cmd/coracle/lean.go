@@ -76,6 +76,9 @@ func (c *cli) makeSandbox(string, string, bool, *sourceFlags) error            {
 func (c *cli) listCache(*cacheFlags) error                                     { return takeOver() }
 func (c *cli) cleanCache(*cacheFlags, []string) error                          { return takeOver() }
 func (c *cli) printCached(string, *cacheFlags) error                           { return takeOver() }
+func (c *cli) login(string, *registryFlags) error                              { return takeOver() }
+func (c *cli) logout(string, *registryFlags) error                             { return takeOver() }
+func (c *cli) listLogins(*registryFlags) error                                 { return takeOver() }
 func (f *overlayFlags) seal(*cli, string, string) error                        { return takeOver() }
 
 // sourceHint is for the second program's errors.

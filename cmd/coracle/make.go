@@ -110,7 +110,7 @@ func (s *sourceFlags) ociOptions(c *cli) (oci.Options, error) {
 	}
 	if s.login {
 		var err error
-		if o.Login, err = askLogin(); err != nil {
+		if o.Login, err = askLogin("--docker-login", ""); err != nil {
 			return o, err
 		}
 	}

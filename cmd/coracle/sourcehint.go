@@ -24,7 +24,7 @@ func (c *cli) sourceHint(err error) string {
 	case errors.Is(err, output.ErrExists):
 		return "replace it with --force"
 	case errors.Is(err, oci.ErrLogin):
-		return "log in with podman login or docker login, or use --docker-login" + ofRegistry(ref)
+		return "log in: " + c.program + " registry login REGISTRY, podman login or docker login; or use --docker-login" + ofRegistry(ref)
 	case errors.Is(err, oci.ErrDenied):
 		return "check the name, and the login in ~/.docker/config.json or of podman" + ofRegistry(ref)
 	case errors.Is(err, oci.ErrPlainHTTP):

@@ -84,7 +84,11 @@ func (r *registry) credential() (Credential, error) {
 // get sends a GET request for a path of the repository and logs in when asked to. The
 // answer has a status of 2xx; any other is an error of this package.
 func (r *registry) get(ctx context.Context, path string, header http.Header) (*http.Response, error) {
-	url := r.scheme + "://" + r.host + "/v2/" + r.prefix + "/" + path
+	return r.fetch(ctx, r.scheme+"://"+r.host+"/v2/"+r.prefix+"/"+path, "repository:"+r.prefix+":pull", header)
+}
+
+// fetch is get for any address of the registry; scope is what a login is asked for.
+func (r *registry) fetch(ctx context.Context, url, scope string, header http.Header) (*http.Response, error) {
 	for attempt := 0; ; attempt++ {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
@@ -112,7 +116,7 @@ func (r *registry) get(ctx context.Context, path string, header http.Header) (*h
 			return nil, r.statusError(resp)
 		}
 		resp.Body.Close()
-		if auth, err = r.authorize(ctx, resp, "repository:"+r.prefix+":pull"); err != nil {
+		if auth, err = r.authorize(ctx, resp, scope); err != nil {
 			return nil, err
 		}
 		r.mu.Lock()
