@@ -15,8 +15,8 @@ type IDRange struct {
 	Inside, Outside, Count int
 }
 
-// A Plan is everything that a launch does, decided. It is plain data: it travels as
-// JSON to the stage that carries it out, and --dry-run prints it.
+// A Plan is everything that a launch does, decided. It is plain data: it travels to the stage
+// that carries it out, and --dry-run prints it.
 type Plan struct {
 	Program string // the name we go by
 	Action  Action

@@ -102,7 +102,7 @@ extern struct coracle_outcome coracle_outcome;
 // Record and restore (state.c).
 void coracle_record(void);
 void coracle_raise_limits(void);
-int coracle_exec(const char *path, char *const argv[], char *const envp[], const struct coracle_state *s);
+int coracle_exec(const char *path, char *const argv[], char *const envp[], const struct coracle_state *s, int early);
 
 // Steps of the constructor; each returns 0 or sets coracle_outcome and returns -1.
 int coracle_fail(const char *step, int err);

@@ -67,8 +67,8 @@ static void restore_limits(const struct coracle_state *s) {
 	}
 }
 
-// coracle_exec becomes the payload with the attributes in s. It returns an errno, or not at all.
-int coracle_exec(const char *path, char *const argv[], char *const envp[], const struct coracle_state *s) {
+// restore_signals undoes what the Go runtime has changed. Handlers are gone at execve by themselves.
+static void restore_signals(const struct coracle_state *s) {
 	uint64_t all = ~UINT64_C(0);
 	syscall(SYS_rt_sigprocmask, HOW_SETMASK, &all, NULL, sizeof all);
 	// The runtime's own preemption signal may be pending: ignoring it once discards it.
@@ -80,13 +80,21 @@ int coracle_exec(const char *path, char *const argv[], char *const envp[], const
 			sa.handler = (void *)1;
 		syscall(SYS_rt_sigaction, sig, &sa, NULL, sizeof sa.mask); // 9 and 19 are refused, as they should
 	}
+}
+
+// coracle_exec becomes the payload with the attributes in s; early: the Go runtime has not started, so that signals are
+// as they were. It returns an errno, or not at all.
+int coracle_exec(const char *path, char *const argv[], char *const envp[], const struct coracle_state *s, int early) {
+	if (!early)
+		restore_signals(s);
 	// A process whose 0 to 2 are closed gets them closed again: at execve, so that
 	// an error can still be reported.
 	for (int fd = 0; fd < 3; fd++)
 		if (s->closed & (1u << fd))
 			fcntl(fd, F_SETFD, FD_CLOEXEC);
 	restore_limits(s);
-	syscall(SYS_rt_sigprocmask, HOW_SETMASK, &s->blocked, NULL, sizeof s->blocked);
+	if (!early)
+		syscall(SYS_rt_sigprocmask, HOW_SETMASK, &s->blocked, NULL, sizeof s->blocked);
 	execve(path, argv, envp);
 	return errno;
 }

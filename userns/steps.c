@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,7 @@ struct builder {
 	const char *base; // where the tmpfs is mounted, or NULL
 	int sock;
 	int entered; // the host's tree is gone
+	int early;   // signals are as the process got them
 };
 
 static const char *text(const struct builder *b, uint32_t offset) { return b->blob + offset; }
@@ -170,7 +172,7 @@ static int become(struct builder *b, const struct coracle_step *s) {
 	strings(strings(text(b, s->b), s->count, argv), s->len, envp);
 	int err = drop_capabilities();
 	if (err == 0)
-		err = coracle_exec(text(b, s->a), argv, envp, &coracle_state);
+		err = coracle_exec(text(b, s->a), argv, envp, &coracle_state, b->early);
 	free(argv);
 	free(envp);
 	return err;
@@ -260,7 +262,7 @@ void coracle_run_steps(int fd, const struct coracle_header *h) {
 	uint64_t count;
 	memcpy(&count, blob, sizeof count);
 	if (count <= (h->steps - sizeof count) / sizeof(struct coracle_step) && blob[h->steps - 1] == 0) {
-		struct builder b = {.blob = blob, .root = -1, .sock = h->sock};
+		struct builder b = {.blob = blob, .root = -1, .sock = h->sock, .early = !(h->namespaces & CLONE_NEWPID)};
 		memset(b.slots, -1, sizeof b.slots);
 		run(&b, (const struct coracle_step *)(blob + sizeof count), (uint32_t)count);
 		if (!b.entered)

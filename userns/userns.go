@@ -207,7 +207,7 @@ func Exec(path string, argv, env []string, s State) error {
 		cs.soft[i] = C.uint64_t(v)
 	}
 	p := C.CString(path)
-	errno := C.coracle_exec(p, cStrings(argv), cStrings(env), &cs)
+	errno := C.coracle_exec(p, cStrings(argv), cStrings(env), &cs, 0)
 	return syscall.Errno(errno)
 }
 

@@ -1,7 +1,7 @@
 // Package stage starts the parts of a launch: the same binary again, with what it is to do in a memfd.
 //
 // The memfd holds a header for the C constructor (package userns), which is done before the Go
-// runtime starts, and behind it a JSON document for Go.
+// runtime starts, and behind it a document for Go.
 package stage
 
 import (
