@@ -7,18 +7,61 @@ import (
 
 // Data stands for the contents of one file in the image of one [Writer]. The
 // zero value is no contents: an empty file.
-type Data struct{ x *extent }
+type Data struct{ place uint32 }
 
-// Size returns the length in bytes.
-func (d Data) Size() int64 {
-	if d.x == nil {
-		return 0
-	}
-	return d.x.size
+// A place counts from 1, in Writer.packed or, with this bit, in Writer.files.
+const inBlocks = 1 << 31
+
+// A packedFile is a file that is all tail end. Most files are, so that they
+// have a short form of an extent.
+type packedFile struct {
+	size, frag, off uint32
 }
 
-// A tailIndex finds tail ends by contents.
-type tailIndex map[dupKey]tailPlace
+// Size returns the length of contents in bytes.
+func (w *Writer) Size(d Data) int64 {
+	x, err := w.extent(d)
+	if err != nil {
+		return 0
+	}
+	return x.size
+}
+
+// extent returns where contents are. The error wraps [ErrFormat]: they are not
+// of this Writer.
+func (w *Writer) extent(d Data) (extent, error) {
+	i := int(d.place&^inBlocks) - 1
+	switch {
+	case d.place == 0:
+		return extent{frag: noFragment}, nil
+	case d.place&inBlocks == 0 && i < len(w.packed):
+		f := w.packed[i]
+		return extent{size: int64(f.size), frag: f.frag, tail: f.off}, nil
+	case d.place&inBlocks != 0 && i >= 0 && i < len(w.files):
+		x := *w.files[i]
+		if x.same != nil {
+			x.start, x.sparse, x.blocks = x.same.start, x.same.sparse, x.same.blocks
+		}
+		return x, nil
+	}
+	return extent{}, unfit("contents of another image")
+}
+
+// add keeps an extent.
+func (w *Writer) add(x *extent) (Data, error) {
+	if len(w.packed) >= inBlocks-1 || len(w.files) >= inBlocks-1 {
+		return Data{}, unfit("more than %d files", inBlocks)
+	}
+	if x.size < int64(w.o.BlockSize) && x.frag != noFragment {
+		w.packed = append(w.packed, packedFile{uint32(x.size), x.frag, x.tail})
+		return Data{uint32(len(w.packed))}, nil
+	}
+	w.files = append(w.files, x)
+	return Data{uint32(len(w.files)) | inBlocks}, nil
+}
+
+// A tailIndex finds tail ends by contents: the place of each.
+type tailIndex map[tag]tailPlace
 
 type tailPlace struct{ frag, off uint32 }
 
@@ -72,7 +115,7 @@ func (w *Writer) file(r io.Reader, size int64) (Data, error) {
 			return Data{}, err
 		}
 	}
-	return Data{x}, nil
+	return w.add(x)
 }
 
 // maxBlocks bounds the block list of a file to what a slice of sizes may take:
@@ -134,7 +177,7 @@ func (w *Writer) addTail(b []byte, place *tailPlace) bool {
 	if w.tails == nil {
 		w.tails = make(tailIndex)
 	}
-	key := dupKey{int64(len(b)), w.hash.sum(b)}
+	key := w.hash.sum(b) // equal tags mean equal lengths, too
 	if first, ok := w.tails[key]; ok {
 		*place = first
 		return false

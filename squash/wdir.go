@@ -13,7 +13,7 @@ type listing struct {
 	marks int // entries of index
 }
 
-// list writes the entries of dir, whose inodes have been written.
+// entries writes the listing of a directory, whose inodes have been written.
 //
 // Entries come in runs after a header that says what they have in common. In a
 // listing of more than a metadata block, runs also end with the blocks, and
@@ -21,24 +21,21 @@ type listing struct {
 // index, so that a lookup decodes one block.
 //
 // Source: format.adoc, "Directory Table" and "Directory Index".
-func (t *treeWriter) list(dir *Node) (listing, error) {
+func (t *treeWriter) entries(names []Name) (listing, error) {
 	l := listing{start: t.dirs.place()}
-	long := t.listingSize(dir) > MetaSize
+	long := listingSize(names) > MetaSize
 	marked := l.start >> 16 // block of the last mark
-	for rest := dir.Children; len(rest) > 0; {
+	for rest := names; len(rest) > 0; {
 		at := t.dirs.place()
 		if long && at>>16 != marked && l.marks < math.MaxUint16 {
 			marked = at >> 16
-			l.mark(at, rest[0].Name)
+			l.mark(at, rest[0].Text)
 		}
 		room := math.MaxInt
 		if long {
 			room = MetaSize - int(at&0xffff)
 		}
-		n, err := t.run(rest, room)
-		if err != nil {
-			return l, err
-		}
+		n := t.run(rest, room)
 		rest = rest[n:]
 		l.size += len(t.buf)
 		if err := t.dirs.write(t.buf); err != nil {
@@ -51,11 +48,11 @@ func (t *treeWriter) list(dir *Node) (listing, error) {
 	return l, nil
 }
 
-// listingSize returns about how long the listing of dir will be.
-func (t *treeWriter) listingSize(dir *Node) int {
-	size := len(dir.Children) / maxRunEntries * dirHeaderSize
-	for _, n := range dir.Children {
-		size += dirEntrySize + len(n.Name)
+// listingSize returns about how long the listing of names will be.
+func listingSize(names []Name) int {
+	size := len(names) / maxRunEntries * dirHeaderSize
+	for _, n := range names {
+		size += dirEntrySize + len(n.Text)
 	}
 	return size
 }
@@ -73,48 +70,43 @@ func (l *listing) mark(at Ref, name string) {
 // run puts into t.buf a header and as many entries of rest as may follow it,
 // one at least. Entries do not begin room bytes behind the header's start or
 // later. It returns the number of entries.
-func (t *treeWriter) run(rest []*Node, room int) (int, error) {
-	first, err := rest[0].inode()
-	if err != nil {
-		return 0, err
-	}
+func (t *treeWriter) run(rest []Name, room int) int {
+	first := rest[0].Inode
+	block := t.ref(first) >> 16
 	le := binary.LittleEndian
 	b := append(t.buf[:0], make([]byte, dirHeaderSize)...)
-	le.PutUint32(b[4:], uint32(first.ref>>16))
-	le.PutUint32(b[8:], first.number)
+	le.PutUint32(b[4:], uint32(block))
+	le.PutUint32(b[8:], t.numbers[first])
 	count := 0
 	for _, n := range rest {
-		ino, err := n.inode()
-		if err != nil {
-			return 0, err
-		}
-		delta := int64(ino.number) - int64(first.number)
-		if count == maxRunEntries || ino.ref>>16 != first.ref>>16 || delta != int64(int16(delta)) || count > 0 && len(b) >= room {
+		ref := t.ref(n.Inode)
+		delta := int64(t.numbers[n.Inode]) - int64(t.numbers[first])
+		if count == maxRunEntries || ref>>16 != block || delta != int64(int16(delta)) || count > 0 && len(b) >= room {
 			break
 		}
-		b = le.AppendUint16(b, uint16(ino.ref))
+		b = le.AppendUint16(b, uint16(ref))
 		b = le.AppendUint16(b, uint16(delta))
-		b = le.AppendUint16(b, uint16(ino.Type))
-		b = le.AppendUint16(b, uint16(len(n.Name)-1))
-		b = append(b, n.Name...)
+		b = le.AppendUint16(b, uint16(n.Type))
+		b = le.AppendUint16(b, uint16(len(n.Text)-1))
+		b = append(b, n.Text...)
 		count++
 	}
 	le.PutUint32(b, uint32(count-1))
 	t.buf = b
-	return count, nil
+	return count
 }
 
 // directory writes the inode of a directory.
-func (t *treeWriter) directory(n *Node, parent uint32, l listing) error {
+func (t *treeWriter) directory(inode, parent uint32, l listing) error {
 	block, offset := uint32(l.start>>16), uint16(l.start)
-	size := uint32(l.size + dirSizeBias)
-	if l.marks == 0 && size <= math.MaxUint16 && n.xattr == noXattr {
-		t.header(n, uint16(Directory))
-		t.u32(block, n.links, size|uint32(offset)<<16, parent)
-		return t.end(n)
+	size, links, list := uint32(l.size+dirSizeBias), t.links[inode], t.list(inode)
+	if l.marks == 0 && size <= math.MaxUint16 && list == noXattr {
+		t.header(inode, uint16(Directory))
+		t.u32(block, links, size|uint32(offset)<<16, parent)
+		return t.end(inode)
 	}
-	t.header(n, uint16(Directory)+extended)
-	t.u32(n.links, size, block, parent, uint32(l.marks)|uint32(offset)<<16, n.xattr)
+	t.header(inode, uint16(Directory)+extended)
+	t.u32(links, size, block, parent, uint32(l.marks)|uint32(offset)<<16, list)
 	t.buf = append(t.buf, l.index...)
-	return t.end(n)
+	return t.end(inode)
 }

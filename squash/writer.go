@@ -49,7 +49,7 @@ const padding = 4096
 //
 // The bytes of an image follow from the options but Workers, from the order
 // and contents of the files, and from the tree. Memory is bounded by the
-// options, plus about 100 bytes a file and the tree itself.
+// options, plus about 50 bytes a file that has contents, 16 an inode, and the tree.
 //
 // A Writer is used by one goroutine at a time. After an error it is good for
 // Close only.
@@ -59,6 +59,9 @@ type Writer struct {
 	pipe  *pipeline
 	err   error // the first that was returned
 	tree  bool  // Finish has begun
+
+	files  []*extent    // contents in blocks
+	packed []packedFile // contents in fragment blocks
 
 	frag  *job // the fragment block being filled, or nil
 	frags int  // fragment blocks begun

@@ -36,32 +36,45 @@ func (w *Writer) Finish(root *Node) (size int64, err error) {
 	if w.err != nil {
 		return 0, w.err
 	}
+	tree, err := newNodeTree(root)
+	if err != nil {
+		w.tree = true
+		return 0, w.fail(err)
+	}
+	return w.FinishTree(tree)
+}
+
+// FinishTree is Finish for a tree that is kept in another form.
+func (w *Writer) FinishTree(tree Tree) (size int64, err error) {
+	if w.err != nil {
+		return 0, w.err
+	}
 	if w.tree {
 		return 0, w.fail(errClosed)
 	}
 	w.tree = true
 	w.flushFragment()
 	w.pipe.finish()
-	if err = w.pipe.err(); err == nil {
-		size, err = w.finish(root)
-	}
 	w.tails, w.pipe.large = nil, nil
+	if err = w.pipe.err(); err == nil {
+		size, err = w.finish(tree)
+	}
 	if err != nil {
 		return 0, w.fail(err)
 	}
 	return size, nil
 }
 
-func (w *Writer) finish(root *Node) (int64, error) {
+func (w *Writer) finish(tree Tree) (int64, error) {
 	enc := w.codec.new(w.o.BlockSize)
 	c := &census{}
 	c.xattrs.init(enc, w.hash)
-	if err := c.count(root); err != nil {
+	if err := c.count(tree); err != nil {
 		return 0, err
 	}
 	o := &output{dst: w.pipe.dst, pos: w.pipe.pos}
 	s := w.super(c)
-	err := w.trees(o, enc, c, root, s)
+	err := w.trees(o, enc, c, s)
 	if err != nil {
 		return 0, err
 	}
@@ -88,21 +101,20 @@ func (w *Writer) finish(root *Node) (int64, error) {
 }
 
 // trees writes the tables from the inodes to the export table.
-func (w *Writer) trees(o *output, enc encoder, c *census, root *Node, s *Super) error {
-	t := &treeWriter{census: c, inodes: newMetaWriter(o, enc)}
+func (w *Writer) trees(o *output, enc encoder, c *census, s *Super) error {
+	t := &treeWriter{census: c, w: w, inodes: newMetaWriter(o, enc), exports: make([]byte, 8*int(c.inodes))}
 	t.dirs = newMetaWriter(&t.dirTable, enc)
-	if !w.o.NoExport {
-		t.exports = make([]byte, 8*int(c.inodes))
-	}
+	root := c.tree.Root()
 	s.InodeTable = uint64(o.at())
 	l, err := t.walk(root)
 	if err != nil {
 		return err
 	}
+	c.tree.Attrs(root, &t.attrs)
 	if err := t.directory(root, c.inodes+1, l); err != nil {
 		return err
 	}
-	s.Root = root.ref
+	s.Root = t.ref(root)
 	if err := t.inodes.flush(); err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package squash
 
 import (
-	"math"
 	"slices"
 	"strings"
 )
@@ -27,10 +26,7 @@ type Node struct {
 	Data     Data    // Regular: its contents
 	Children []*Node // Directory: its entries, in any order; Finish sorts them
 
-	number uint32 // of the inode, 0 before it has one
-	links  uint32 // names; Directory: of subdirectories and itself
-	xattr  uint32 // index of its attributes, or noXattr
-	ref    Ref    // of the inode, once it is written
+	id uint32 // in the nodeTree, counted from 1; 0 before it has one
 }
 
 // An Xattr is an extended attribute.
@@ -62,101 +58,76 @@ func (n *Node) inode() (*Node, error) {
 	return n, nil
 }
 
-// A census is what the tables need to know of a tree before it is written.
-type census struct {
-	inodes uint32
-	ids    idSet
-	xattrs xattrWriter
+// A nodeTree is the [Tree] of nodes.
+type nodeTree struct {
+	nodes []*Node // those with inodes of their own, by id
 }
 
-// count checks a tree, sorts its directories, and numbers its inodes in the
-// order in which they are written: the entries of a directory one after the
-// other, those of its subdirectories before them.
-func (c *census) count(root *Node) error {
+// newNodeTree gives the nodes of a tree their ids, and sorts its directories.
+func newNodeTree(root *Node) (*nodeTree, error) {
 	if root == nil || root.Type != Directory || root.Link != nil {
-		return unfit("a tree whose root is no directory")
+		return nil, unfit("a tree whose root is no directory")
 	}
-	if root.links != 0 {
-		return unfit("a tree that has been written before")
+	if root.id != 0 {
+		return nil, unfit("a tree that has been written before")
 	}
-	if err := c.children(root); err != nil {
-		return err
-	}
-	return c.inode(root)
+	t := &nodeTree{}
+	return t, t.add(root)
 }
 
-func (c *census) children(dir *Node) error {
+// has tells whether the node has an id of this tree.
+func (t *nodeTree) has(n *Node) bool {
+	return n.id != 0 && int(n.id) <= len(t.nodes) && t.nodes[n.id-1] == n
+}
+
+// add gives a directory and all below it their ids.
+func (t *nodeTree) add(dir *Node) error {
+	t.number(dir)
 	slices.SortFunc(dir.Children, func(a, b *Node) int { return strings.Compare(a.Name, b.Name) })
-	dir.links = 2
-	for i, n := range dir.Children {
-		if i > 0 && n.Name == dir.Children[i-1].Name {
-			return unfit("two entries with the name %q", n.Name)
-		}
-		if err := checkName(n.Name); err != nil {
-			return err
-		}
-		if n.Link == nil && n.Type == Directory {
-			dir.links++
-			if n.links != 0 {
-				return unfit("directory %q in two places", n.Name)
-			}
-			if err := c.children(n); err != nil {
-				return err
-			}
-		}
-	}
 	for _, n := range dir.Children {
 		ino, err := n.inode()
 		if err != nil {
 			return err
 		}
-		if ino.Type == Directory {
-			if ino != n {
-				return unfit("%q is a link to a directory", n.Name)
+		switch {
+		case ino.Type != Directory:
+			if !t.has(ino) {
+				t.number(ino)
 			}
-		} else if ino.links++; ino.links > 1 {
 			continue
+		case ino != n:
+			return unfit("%q is a link to a directory", n.Name)
+		case t.has(ino):
+			return unfit("directory %q in two places", n.Name)
 		}
-		if err := c.inode(ino); err != nil {
+		if err := t.add(n); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func checkName(s string) error {
-	switch {
-	case s == "" || s == "." || s == "..", strings.ContainsAny(s, "/\x00"):
-		return unfit("the name %q", s)
-	case len(s) > maxWriteName:
-		return unfit("a name of %d bytes: %.40q…", len(s), s)
-	}
-	return nil
+func (t *nodeTree) number(n *Node) {
+	t.nodes = append(t.nodes, n)
+	n.id = uint32(len(t.nodes))
 }
 
-// inode counts one inode in.
-func (c *census) inode(n *Node) error {
-	if n.Type < Directory || n.Type > Socket {
-		return unfit("%q with type %d", n.Name, n.Type)
+func (t *nodeTree) Inodes() int  { return len(t.nodes) }
+func (t *nodeTree) Root() uint32 { return 0 }
+
+func (t *nodeTree) Attrs(inode uint32, a *Attrs) {
+	n := t.nodes[inode]
+	*a = Attrs{
+		Type: n.Type, Perm: n.Perm, UID: n.UID, GID: n.GID, MTime: n.MTime,
+		Xattrs: n.Xattrs, Target: n.Target, Rdev: n.Rdev, Data: n.Data,
 	}
-	if n.Type == Symlink && (n.Target == "" || len(n.Target) > maxTarget || strings.IndexByte(n.Target, 0) >= 0) {
-		return unfit("symbolic link %q with a text of %d bytes", n.Name, len(n.Target))
-	}
-	if c.inodes == math.MaxUint32-1 {
-		return unfit("more than %d inodes", c.inodes)
-	}
-	c.inodes++
-	n.number = c.inodes
-	if err := c.ids.add(n.UID); err != nil {
-		return err
-	}
-	if err := c.ids.add(n.GID); err != nil {
-		return err
-	}
-	var err error
-	n.xattr, err = c.xattrs.add(n.Xattrs)
-	return err
 }
 
-// clampTime returns a time as the format has it.
-func clampTime(t int64) uint32 { return uint32(min(max(t, 0), math.MaxUint32)) }
+func (t *nodeTree) Names(dir uint32, list []Name) []Name {
+	for _, n := range t.nodes[dir].Children {
+		if ino, err := n.inode(); err == nil {
+			list = append(list, Name{Text: n.Name, Inode: ino.id - 1, Type: ino.Type})
+		}
+	}
+	return list
+}

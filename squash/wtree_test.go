@@ -41,8 +41,8 @@ func (w *Writer) testFile(t testing.TB, b []byte) Data {
 	t.Helper()
 	d, err := w.File(bytes.NewReader(b), int64(len(b)))
 	check(t, err)
-	if d.Size() != int64(len(b)) {
-		t.Fatalf("Size() = %d, want %d", d.Size(), len(b))
+	if w.Size(d) != int64(len(b)) {
+		t.Fatalf("Size() = %d, want %d", w.Size(d), len(b))
 	}
 	return d
 }
