@@ -57,8 +57,9 @@ type Writer struct {
 	o     WriterOptions
 	codec encoding
 	pipe  *pipeline
-	err   error // the first that was returned
-	tree  bool  // Finish has begun
+	err   error  // the first that was returned
+	made  uint32 // inodes of the finished image
+	tree  bool   // Finish has begun
 
 	files  []*extent    // contents in blocks
 	packed []packedFile // contents in fragment blocks
@@ -104,6 +105,9 @@ func NewWriter(dst io.WriterAt, o *WriterOptions) (*Writer, error) {
 	w.hash = w.pipe.hash.clone()
 	return w, nil
 }
+
+// Inodes returns how many inodes the image has, once it is finished.
+func (w *Writer) Inodes() int { return int(w.made) }
 
 func checkBlockSize(n int) error {
 	if n < MinBlockSize || n > MaxBlockSize || bits.OnesCount(uint(n)) != 1 {

@@ -72,6 +72,7 @@ func (w *Writer) finish(tree Tree) (int64, error) {
 	if err := c.count(tree); err != nil {
 		return 0, err
 	}
+	w.made = c.inodes
 	o := &output{dst: w.pipe.dst, pos: w.pipe.pos}
 	s := w.super(c)
 	err := w.trees(o, enc, c, s)

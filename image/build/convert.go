@@ -53,8 +53,8 @@ type converter struct {
 	w      *squash.Writer
 	limits layer.Limits
 
-	entries [][]*layer.Entry // by layer
-	data    [][]squash.Data  // by layer and place
+	entries []layer.List    // by layer
+	data    [][]squash.Data // by layer and place
 	shadow  layer.Shadow
 	read    int64
 	reread  int
@@ -66,7 +66,7 @@ func newConverter(img *oci.Image, o *Options, w *squash.Writer) *converter {
 	return &converter{
 		img: img, o: o, w: w,
 		limits:  layer.Limits{Size: o.MaxSize},
-		entries: make([][]*layer.Entry, n),
+		entries: make([]layer.List, n),
 		data:    make([][]squash.Data, n),
 		ahead:   make(map[int]*prefetch),
 	}
@@ -90,11 +90,13 @@ func (c *converter) merge(ctx context.Context) (*layer.Merger, error) {
 			return nil, err
 		}
 	}
+	c.shadow = layer.Shadow{}
 	m := layer.NewMerger()
-	for _, entries := range c.entries {
-		if err := m.Apply(entries); err != nil {
+	for n := range c.entries {
+		if err := m.Apply(c.entries[n].All(n)); err != nil {
 			return nil, err
 		}
+		c.entries[n] = layer.List{} // with a million files, lists and tree at a time are too much memory
 	}
 	return m, c.fillGaps(ctx, m.Tree())
 }
@@ -102,7 +104,7 @@ func (c *converter) merge(ctx context.Context) (*layer.Merger, error) {
 // stream reads one layer: its headers, and the contents that no newer layer hides.
 func (c *converter) stream(ctx context.Context, n int) error {
 	return c.eachFile(ctx, n, n-1, func(r *layer.Reader, e *layer.Entry) error {
-		c.entries[n] = append(c.entries[n], e)
+		c.entries[n].Append(e)
 		c.data[n] = append(c.data[n], squash.Data{})
 		if e.Kind != layer.Inode || e.Type != squash.Regular || e.IsWhiteout() || c.shadow.Hides(e.Name) {
 			return nil
@@ -110,7 +112,7 @@ func (c *converter) stream(ctx context.Context, n int) error {
 		return c.store(r, e)
 	}, func() {
 		if n > 0 {
-			c.shadow.Add(c.entries[n])
+			c.shadow.Add(c.entries[n].All(n))
 		}
 	})
 }
@@ -159,15 +161,16 @@ func (c *converter) eachFile(ctx context.Context, n, next int, fn func(*layer.Re
 // fillGaps stores contents of files in the tree that were skipped when their layer
 // passed by, newest layer first.
 func (c *converter) fillGaps(ctx context.Context, tree *layer.Tree) error {
-	missing := make([]map[int32]bool, c.img.Layers())
-	tree.Walk(func(n *layer.Node) {
-		if n.Type != squash.Regular || n.Size == 0 || c.dataOf(n.Entry).Size() == n.Size {
+	missing := make([]map[int32]int64, c.img.Layers()) // sizes by place
+	tree.Walk(func(_ string, inode uint32, typ squash.Type) {
+		n, seq, size := tree.Source(inode)
+		if typ != squash.Regular || size == 0 || c.w.Size(c.data[n][seq]) == size {
 			return
 		}
-		if missing[n.Layer] == nil {
-			missing[n.Layer] = make(map[int32]bool)
+		if missing[n] == nil {
+			missing[n] = make(map[int32]int64)
 		}
-		missing[n.Layer][n.Seq] = true
+		missing[n][int32(seq)] = size
 	})
 	c.limits = layer.Limits{Size: c.o.MaxSize}
 	for n := len(missing) - 1; n >= 0; n-- {
@@ -176,10 +179,11 @@ func (c *converter) fillGaps(ctx context.Context, tree *layer.Tree) error {
 		}
 		c.reread++
 		err := c.eachFile(ctx, n, -1, func(r *layer.Reader, e *layer.Entry) error {
-			if !missing[n][e.Seq] {
+			size, ok := missing[n][e.Seq]
+			if !ok {
 				return nil
 			}
-			if want := c.entries[n][e.Seq]; want.Name != e.Name || want.Size != e.Size {
+			if e.Size != size {
 				return fmt.Errorf("layer %d changed while it was read", n+1)
 			}
 			return c.store(r, e)
@@ -207,5 +211,3 @@ func (c *converter) generate(texts []string) error {
 	c.data = append(c.data, data)
 	return nil
 }
-
-func (c *converter) dataOf(e *layer.Entry) squash.Data { return c.data[e.Layer][e.Seq] }

@@ -5,9 +5,9 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
-	"coracle/image/layer"
 	"coracle/image/oci"
 	"coracle/image/sif"
 	"coracle/squash"
@@ -47,18 +47,18 @@ func Convert(ctx context.Context, img *oci.Image, dst io.WriterAt, o *Options) (
 	}
 	defer w.Close()
 	c := newConverter(img, o, w)
-	root, inodes, err := c.tree(ctx, meta, when)
+	tree, err := c.tree(ctx, meta, when)
 	if err != nil {
 		return Result{}, err
 	}
-	size, err := w.Finish(root)
+	size, err := w.FinishTree(tree)
 	if err != nil {
 		return Result{}, fmt.Errorf("squashfs: %w", err)
 	}
 	if size, err = file.Finish(namePartition, img.Platform.Architecture, size); err != nil {
 		return Result{}, err
 	}
-	return Result{Size: size, Inodes: inodes, Read: c.read, Reread: c.reread}, nil
+	return Result{Size: size, Inodes: w.Inodes(), Read: c.read, Reread: c.reread}, nil
 }
 
 func (o *Options) from(img *oci.Image) string {
@@ -106,23 +106,20 @@ func beginFile(img *oci.Image, meta *metadata, dst io.WriterAt, when int64) (*si
 	return f, nil
 }
 
-// tree streams the image and returns the root of what is in it, generated files included.
-func (c *converter) tree(ctx context.Context, meta *metadata, when int64) (*squash.Node, int, error) {
+// tree streams the image and returns what is in it, generated files included.
+func (c *converter) tree(ctx context.Context, meta *metadata, when int64) (squash.Tree, error) {
 	m, err := c.merge(ctx)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	list, texts := meta.entries(m.Tree(), c.img.Layers(), when)
-	if err := m.Apply(list); err != nil {
-		return nil, 0, err
+	if err := m.Apply(slices.Values(list)); err != nil {
+		return nil, err
 	}
 	if err := c.generate(texts); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	c.entries = nil
-	g := &grower{data: c.dataOf, mtime: when, first: make(map[*layer.Entry]*squash.Node)}
-	root := g.grow(m.Tree().Root)
-	return root, g.inodes, nil
+	return &finished{m.Tree(), c.data, when}, nil
 }
 
 // An offsetWriter writes to a part of a file.

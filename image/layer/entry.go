@@ -83,7 +83,6 @@ type Entry struct {
 	Type    squash.Type
 	Kind    Kind
 	Implied bool // a directory that no header describes, made for what is in it
-	Shared  bool // Merge has found a hard link to it
 }
 
 // IsWhiteout tells whether the entry is a marker, with nothing of its own.

@@ -2,58 +2,12 @@ package layer
 
 import (
 	"fmt"
-	"maps"
+	"iter"
 	"slices"
 	"strings"
 
 	"coracle/squash"
 )
-
-// A Node is a name in the merged tree.
-type Node struct {
-	Name     string
-	*Entry                    // what it names; names that are hard links of each other share it
-	Children map[string]*Node // Directory: by name
-
-	touched int32 // newest layer that has the name, or a name below it
-	pruned  int32 // newest layer that hid what older ones have below
-}
-
-// A Tree is what the layers of an image amount to.
-type Tree struct {
-	Root *Node
-}
-
-// Walk calls fn for every name in the tree, a directory before what is in it, names in
-// byte order.
-func (t *Tree) Walk(fn func(n *Node)) { walk(t.Root, fn) }
-
-func walk(n *Node, fn func(n *Node)) {
-	fn(n)
-	for _, child := range n.Sorted() {
-		walk(child, fn)
-	}
-}
-
-// Sorted returns what is in a directory, names in byte order.
-func (n *Node) Sorted() []*Node {
-	return slices.SortedFunc(maps.Values(n.Children), func(a, b *Node) int { return strings.Compare(a.Name, b.Name) })
-}
-
-// Occupied tells whether there is anything at path, or a parent of it that is not a
-// directory. Symbolic links are not followed.
-func (t *Tree) Occupied(path string) bool {
-	n := t.Root
-	for name := range strings.SplitSeq(path, "/") {
-		if n.Type != squash.Directory {
-			return true
-		}
-		if n = n.Children[name]; n == nil {
-			return false
-		}
-	}
-	return true
-}
 
 // maxSymlinks is how many symbolic links a path may lead through.
 //
@@ -78,7 +32,7 @@ const maxDepth = maxPath / 2
 func Merge(layers [][]*Entry) (*Tree, error) {
 	m := NewMerger()
 	for _, entries := range layers {
-		if err := m.Apply(entries); err != nil {
+		if err := m.Apply(slices.Values(entries)); err != nil {
 			return nil, err
 		}
 	}
@@ -87,22 +41,22 @@ func Merge(layers [][]*Entry) (*Tree, error) {
 
 // A Merger merges layers as they come.
 type Merger struct {
-	root  *Node
+	t     *Tree
 	layer int32
+	stack []step // of dir
 }
 
 // NewMerger returns a merger with an empty tree.
-func NewMerger() *Merger {
-	return &Merger{root: &Node{Entry: impliedDir(""), touched: -1, pruned: -1}, layer: -1}
-}
+func NewMerger() *Merger { return &Merger{t: newTree(), layer: -1} }
 
 // Tree returns the tree as it is now.
-func (m *Merger) Tree() *Tree { return &Tree{Root: m.root} }
+func (m *Merger) Tree() *Tree { return m.t }
 
-// Apply applies the next layer. After an error the tree is of no use.
-func (m *Merger) Apply(entries []*Entry) error {
+// Apply applies the next layer. It keeps nothing of the entries but attributes. After an
+// error the tree is of no use.
+func (m *Merger) Apply(entries iter.Seq[*Entry]) error {
 	m.layer++
-	for _, e := range entries {
+	for e := range entries {
 		if err := m.apply(e); err != nil {
 			return &EntryError{Layer: int(e.Layer), Name: e.Name, Err: err}
 		}
@@ -120,14 +74,14 @@ func (m *Merger) apply(e *Entry) error {
 	case ignored:
 		return nil
 	case hideAll:
-		parent, err := m.dir(dir, false)
-		if parent != nil {
+		parent, ok, err := m.dir(dir, false)
+		if ok {
 			m.prune(parent)
 		}
 		return err
 	case hideOne:
-		parent, err := m.dir(dir, false)
-		if parent != nil {
+		parent, ok, err := m.dir(dir, false)
+		if ok {
 			m.hide(parent, name)
 		}
 		return err
@@ -136,10 +90,9 @@ func (m *Merger) apply(e *Entry) error {
 		if e.Kind != Inode || e.Type != squash.Directory {
 			return fmt.Errorf("%w: the root is no directory", ErrType)
 		}
-		m.root.Entry = e
-		return nil
+		return m.t.set(0, e)
 	}
-	parent, err := m.dir(dir, true)
+	parent, _, err := m.dir(dir, true)
 	if err != nil {
 		return err
 	}
@@ -147,94 +100,106 @@ func (m *Merger) apply(e *Entry) error {
 }
 
 // put gives base in parent what e says.
-func (m *Merger) put(parent *Node, base string, e *Entry) error {
-	old := parent.Children[base]
+func (m *Merger) put(parent uint32, base string, e *Entry) error {
+	old := m.t.find(parent, base)
+	var ino uint32
+	var err error
 	if e.Kind == HardLink {
-		target, err := m.target(e.Link)
-		if err != nil {
-			return err
-		}
-		if old != nil && old.Entry == target {
+		ino, err = m.target(e.Link)
+	} else if old != nil && e.Type == squash.Directory {
+		if _, ok := m.t.isDir(old); ok {
 			old.touched = m.layer
-			return nil
+			return m.t.set(old.inode, e)
 		}
-		target.Shared = true
-		e = target
 	}
-	if old != nil && old.Type == squash.Directory && e.Type == squash.Directory {
-		old.Entry, old.touched = e, m.layer
-		return nil
+	if err == nil && e.Kind != HardLink {
+		ino, err = m.t.inode(e)
 	}
-	parent.put(&Node{Name: base, Entry: e, touched: m.layer, pruned: -1})
-	return nil
+	if err != nil {
+		return err
+	}
+	return m.link(parent, base, ino)
 }
 
-func (n *Node) put(child *Node) {
-	if n.Children == nil {
-		n.Children = make(map[string]*Node)
+func (m *Merger) link(parent uint32, base string, inode uint32) error {
+	n, err := m.t.link(parent, base, inode)
+	if err == nil {
+		n.touched = m.layer
 	}
-	n.Children[child.Name] = child
+	return err
 }
 
 // target returns the file that a hard link to path shares.
-func (m *Merger) target(path string) (*Entry, error) {
+func (m *Merger) target(path string) (inode uint32, err error) {
 	dir, base := split(path)
-	parent, err := m.dir(dir, false)
+	parent, ok, err := m.dir(dir, false)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	var n *Node
-	if parent != nil {
-		n = parent.Children[base]
+	var n *node
+	if ok {
+		n = m.t.find(parent, base)
 	}
 	if n == nil {
-		return nil, fmt.Errorf("%w to %q, which does not exist", ErrLink, shorten(path))
+		return 0, fmt.Errorf("%w to %q, which does not exist", ErrLink, shorten(path))
 	}
-	if n.Type == squash.Directory {
-		return nil, fmt.Errorf("%w to %q, a directory", ErrLink, shorten(path))
+	if _, ok := m.t.isDir(n); ok {
+		return 0, fmt.Errorf("%w to %q, a directory", ErrLink, shorten(path))
 	}
-	return n.Entry, nil
+	return n.inode, nil
 }
 
 // hide removes what older layers have as name in parent.
-func (m *Merger) hide(parent *Node, name string) {
-	n := parent.Children[name]
-	switch {
-	case n == nil:
-	case n.touched != m.layer:
-		delete(parent.Children, name)
-	case n.Type == squash.Directory:
-		m.prune(n)
+func (m *Merger) hide(parent uint32, name string) {
+	n := m.t.find(parent, name)
+	if n == nil {
+		return
+	}
+	if n.touched != m.layer {
+		n.gone = true
+	} else if dir, ok := m.t.isDir(n); ok {
+		m.prune(dir)
 	}
 }
 
-// prune removes what older layers have below n. What this layer has stays, and whatever
-// it adds afterwards is its own, so that each directory needs to be looked at once.
-func (m *Merger) prune(n *Node) {
-	if n.pruned == m.layer {
+// prune removes what older layers have below a directory. What this layer has stays, and
+// whatever it adds afterwards is its own, so that each directory needs to be looked at
+// once.
+func (m *Merger) prune(dir uint32) {
+	d := m.t.dirs.at(dir)
+	if d.pruned == m.layer {
 		return
 	}
-	n.pruned = m.layer
-	for name, child := range n.Children {
-		if child.touched != m.layer {
-			delete(n.Children, name)
-		} else if child.Type == squash.Directory {
-			m.prune(child)
+	d.pruned = m.layer
+	m.t.each(dir, func(n *node) {
+		if n.touched != m.layer {
+			n.gone = true
+		} else if below, ok := m.t.isDir(n); ok {
+			m.prune(below)
 		}
-	}
+	})
+}
+
+// A step is a directory on a path, or where one might be made.
+type step struct {
+	dir  uint32
+	node *node // its name; nil: the root, or missing
+	name string
+	made bool // it is there
 }
 
 // dir returns the directory at path, symbolic links followed inside the tree. With
 // create, directories that are missing are made, and all that it is in count as touched
-// by this layer; without it, the answer for a missing one is nil.
-func (m *Merger) dir(path string, create bool) (*Node, error) {
-	stack := []*Node{m.root} // real directories, then ones that might be made
+// by this layer; without it, ok is false for a missing one.
+func (m *Merger) dir(path string, create bool) (dir uint32, ok bool, err error) {
+	stack := append(m.stack[:0], step{made: true})
+	defer func() { m.stack = stack }()
 	links, steps := 0, 0
 	for rest := path; rest != ""; {
 		var name string
 		name, rest, _ = strings.Cut(rest, "/")
 		if steps++; steps > 2*maxPath || len(stack) > maxDepth {
-			return nil, fmt.Errorf("%w: too deep", ErrPath)
+			return 0, false, fmt.Errorf("%w: too deep", ErrPath)
 		}
 		switch name {
 		case "", ".":
@@ -243,45 +208,76 @@ func (m *Merger) dir(path string, create bool) (*Node, error) {
 			stack = stack[:max(1, len(stack)-1)]
 			continue
 		}
-		child := stack[len(stack)-1].Children[name]
-		switch {
-		case child == nil && len(name) > maxName:
-			return nil, fmt.Errorf("%w: a name of %d bytes", ErrPath, len(name))
-		case child == nil:
-			child = &Node{Name: strings.Clone(name), Entry: impliedDir(name), pruned: -1}
-			fallthrough
-		case child.Type == squash.Directory:
-			stack = append(stack, child)
+		next := step{name: name}
+		if last := stack[len(stack)-1]; last.made {
+			next.node = m.t.find(last.dir, name)
+		}
+		if next.node == nil && len(name) > maxName {
+			return 0, false, fmt.Errorf("%w: a name of %d bytes", ErrPath, len(name))
+		}
+		if next.node != nil {
+			next.dir, next.made = m.t.isDir(next.node)
+		}
+		if next.node == nil || next.made {
+			stack = append(stack, next)
 			continue
-		case child.Type != squash.Symlink && create:
-			return nil, fmt.Errorf("%w: %q", ErrParent, name)
-		case child.Type != squash.Symlink:
-			return nil, nil
+		}
+		var text string
+		if text, err = m.follow(next, create); err != nil || text == "" {
+			return 0, false, err
 		}
 		if links++; links > maxSymlinks {
-			return nil, fmt.Errorf("%w: too many symbolic links", ErrPath)
+			return 0, false, fmt.Errorf("%w: too many symbolic links", ErrPath)
 		}
-		if strings.HasPrefix(child.Link, "/") {
+		if strings.HasPrefix(text, "/") {
 			stack = stack[:1]
 		}
-		rest = child.Link + "/" + rest
+		rest = text + "/" + rest
 	}
-	return m.settle(stack, create), nil
+	return m.settle(stack, create)
+}
+
+// follow returns the text of a symbolic link. For what is none, it is "" or, with create,
+// an error.
+func (m *Merger) follow(s step, create bool) (string, error) {
+	ino := m.t.inodes.at(s.node.inode)
+	if ino.typ == squash.Symlink {
+		return m.t.texts.at(uint32(ino.size)), nil
+	}
+	if create {
+		return "", fmt.Errorf("%w: %q", ErrParent, s.name)
+	}
+	return "", nil
 }
 
 // settle makes what is missing of a chain of directories, and returns the last; see dir.
-func (m *Merger) settle(stack []*Node, create bool) *Node {
-	for i, n := range stack[1:] {
-		parent := stack[i]
-		if parent.Children[n.Name] == nil {
+func (m *Merger) settle(stack []step, create bool) (dir uint32, ok bool, err error) {
+	for i := 1; i < len(stack); i++ {
+		s := &stack[i]
+		if !s.made {
 			if !create {
-				return nil
+				return 0, false, nil
 			}
-			parent.put(n)
+			if err := m.make(stack[i-1].dir, s); err != nil {
+				return 0, false, err
+			}
 		}
 		if create {
-			n.touched = m.layer
+			s.node.touched = m.layer
 		}
 	}
-	return stack[len(stack)-1]
+	return stack[len(stack)-1].dir, true, nil
+}
+
+// make makes an implied directory.
+func (m *Merger) make(parent uint32, s *step) error {
+	ino, err := m.t.inode(impliedDir(s.name))
+	if err != nil {
+		return err
+	}
+	if s.node, err = m.t.link(parent, s.name, ino); err != nil {
+		return err
+	}
+	s.dir, s.made = m.t.isDir(s.node)
+	return nil
 }

@@ -34,8 +34,8 @@ func layersOf(text ...string) [][]*Entry {
 }
 
 // shown lists a tree as "path:layer", directories with a slash, implied ones with "?".
-func shown(tree *Tree) string {
-	files := flat(tree.Root, "", map[string]*Entry{})
+func shown(tree *Tree, layers [][]*Entry) string {
+	files := flat(tree, layers)
 	delete(files, "")
 	var words []string
 	for _, path := range slices.Sorted(maps.Keys(files)) {
@@ -95,7 +95,8 @@ func TestMerge(t *testing.T) {
 		{name: "link loop", layers: []string{"a>b b>a a/x"}, err: ErrPath},
 		{name: "link to itself", layers: []string{"a>a a/x"}, err: ErrPath},
 	} {
-		tree, err := Merge(layersOf(tt.layers...))
+		layers := layersOf(tt.layers...)
+		tree, err := Merge(layers)
 		if !errors.Is(err, tt.err) {
 			t.Errorf("%s: %v, want %v", tt.name, err, tt.err)
 			continue
@@ -106,7 +107,7 @@ func TestMerge(t *testing.T) {
 			}
 			continue
 		}
-		if got := shown(tree); got != tt.want {
+		if got := shown(tree, layers); got != tt.want {
 			t.Errorf("%s: Merge(%q) = %s, want %s", tt.name, tt.layers, got, tt.want)
 		}
 	}
@@ -117,16 +118,17 @@ func TestMergeSharesHardLinks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := tree.Root.Children
-	if n["b"].Entry != n["c"].Entry || n["a"].Entry == n["b"].Entry {
-		t.Errorf("b and c share: %v, a and b share: %v", n["b"].Entry == n["c"].Entry, n["a"].Entry == n["b"].Entry)
+	n := map[string]uint32{}
+	tree.Walk(func(path string, inode uint32, _ squash.Type) { n[path] = inode })
+	if n["b"] != n["c"] || n["a"] == n["b"] {
+		t.Errorf("a, b and c have inodes %d, %d and %d", n["a"], n["b"], n["c"])
 	}
 }
 
 func TestMergeDeep(t *testing.T) {
 	deep := strings.Repeat("d/", maxDepth-2) + "f"
 	tree, err := Merge([][]*Entry{{{Name: deep, Type: squash.Regular}}})
-	if err != nil || tree.Root.Children["d"] == nil {
+	if err != nil || !tree.Occupied(deep) {
 		t.Errorf("a path of %d names: %v", maxDepth-1, err)
 	}
 	loop := []*Entry{{Name: strings.Repeat("d/", 1500) + "l", Type: squash.Symlink, Link: strings.Repeat("e/", 1500) + "f"},
@@ -138,7 +140,7 @@ func TestMergeDeep(t *testing.T) {
 
 func TestShadow(t *testing.T) {
 	var s Shadow
-	s.Add(layersOf("a d/ d/.wh.x e/.wh..wh..opq .wh.f g>h")[0])
+	s.Add(slices.Values(layersOf("a d/ d/.wh.x e/.wh..wh..opq .wh.f g>h")[0]))
 	for _, tt := range []struct {
 		path string
 		want bool
@@ -153,7 +155,7 @@ func TestShadow(t *testing.T) {
 			t.Errorf("Hides(%q) = %v, want %v", tt.path, got, tt.want)
 		}
 	}
-	s.Add(layersOf(".wh..wh..opq")[0])
+	s.Add(slices.Values(layersOf(".wh..wh..opq")[0]))
 	if !s.Hides("b") {
 		t.Errorf("an opaque root does not hide b")
 	}

@@ -171,12 +171,20 @@ func (m *model) mkdirs(path string) error {
 	return nil
 }
 
-// flat lists a tree by path.
-func flat(n *Node, path string, out map[string]*Entry) map[string]*Entry {
-	out[path] = n.Entry
-	for name, child := range n.Children {
-		flat(child, join(path, name), out)
-	}
+// flat lists the tree that layers have been merged to, by path.
+func flat(t *Tree, layers [][]*Entry) map[string]*Entry {
+	out := map[string]*Entry{}
+	t.Walk(func(path string, inode uint32, typ squash.Type) {
+		n, seq, _ := t.Source(inode)
+		e := impliedDir(path)
+		if n >= 0 {
+			e = layers[n][seq]
+		}
+		if e.Type != typ {
+			panic(fmt.Sprintf("%q of type %v is made of %+v", path, typ, e))
+		}
+		out[path] = e
+	})
 	return out
 }
 
@@ -239,7 +247,7 @@ func compare(t *testing.T, layers [][]*Entry) {
 	if err != nil {
 		return
 	}
-	if got, want := describe(flat(tree.Root, "", map[string]*Entry{})), describe(want); got != want {
+	if got, want := describe(flat(tree, layers)), describe(want); got != want {
 		t.Fatalf("Merge made\n%swant\n%sof\n%s", got, want, listing(layers))
 	}
 }
