@@ -205,10 +205,11 @@ func (m *mounter) site() {
 func (m *mounter) drivers() {
 	for _, found := range m.facts.GPUs {
 		for _, b := range found.Binds {
-			if bind.Under(b.Source, "/dev") && !m.req.Contain {
+			if bind.Under(b.Source, "/dev") && b.Source == b.Target && !m.req.Contain {
 				continue
 			}
-			m.add(bind.Op{Type: bind.Bind, Source: b.Source, Target: b.Target, ReadOnly: !b.Device, NoDev: !b.Device, Optional: true, Why: found.Flag})
+			m.add(bind.Op{Type: bind.Bind, Source: b.Source, Target: b.Target, ReadOnly: !b.Device && !b.Write, NoDev: !b.Device,
+				Optional: !found.Asked, Why: found.Flag})
 		}
 	}
 }

@@ -27,7 +27,11 @@ func (m *mounter) files() {
 			m.table("/etc/group", groups)
 		}
 	}
-	if !m.without("/etc/resolv.conf") {
+	switch {
+	case len(m.req.DNS) > 0:
+		m.add(bind.Op{Type: bind.Data, Target: "/etc/resolv.conf", Content: []byte("nameserver " + strings.Join(m.req.DNS, "\nnameserver ") + "\n"),
+			Why: "--dns"})
+	case !m.without("/etc/resolv.conf"):
 		m.optional("/etc/resolv.conf", "default")
 	}
 	if m.req.Hostname != "" && !m.without("/etc/hostname") {

@@ -73,6 +73,9 @@ func New(req *Request, facts *Facts, root *Root, data []Root) (*Plan, error) {
 	if req.NoUmask {
 		p.Umask = 0o022
 	}
+	if req.Fakeroot {
+		p.Drop = req.Drop
+	}
 	if who.way == FakerootIDs {
 		p.Helpers = [2]string{facts.SubIDs.NewUIDMap, facts.SubIDs.NewGIDMap}
 	}

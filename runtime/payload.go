@@ -62,6 +62,11 @@ func (p *Plan) umask(cmd env.Command) int {
 
 // privileges leaves the payload none, or all that root has in the user namespace.
 func privileges(p *Plan) error {
+	if len(p.Drop) > 0 {
+		if err := userns.LimitCapabilities(p.Drop); err != nil {
+			return fmt.Errorf("drop capabilities: %w", err)
+		}
+	}
 	switch p.Fakeroot {
 	case FakerootIDs:
 		return nil

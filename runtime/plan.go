@@ -28,6 +28,7 @@ type Plan struct {
 
 	Fakeroot    Fakeroot  `json:",omitempty"` // how the user is root inside; "": not at all
 	FakerootWhy string    `json:",omitempty"` // why in this way
+	Drop        []int     `json:",omitempty"` // numbers of capabilities that root inside goes without
 	Helpers     [2]string // FakerootIDs: paths of newuidmap and newgidmap
 
 	Instance string `json:",omitempty"` // the name of the instance that is started, or visited

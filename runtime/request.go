@@ -60,7 +60,8 @@ type Request struct {
 	UTS      bool
 	Hostname string // implies UTS
 	Net      bool
-	Network  string // "none" is what an ordinary user can have; "" with Net means none
+	DNS      []string // addresses of name servers, in place of the host's resolv.conf
+	Network  string   // "none" is what an ordinary user can have; "" with Net means none
 
 	CleanEnv bool
 	NoMPIEnv bool
@@ -73,13 +74,16 @@ type Request struct {
 
 	SiteBinds []bind.Spec // of configuration files; what is not there is left out
 	NV, ROCm  bool        // the host's drivers
+	Devices   []string    // whole CDI names of devices
+	CDIDirs   []string    // where their specifications are, absolute; nil: where they always are
 	GPUIfAny  bool        // nobody asked for them by name
 	Limits    cgroup.Limits
 
 	Instance string // the name of the instance to start; "" none
 
-	Fakeroot     bool // root inside
-	IgnoreSubUID bool // Fakeroot: as if the user had no subordinate ids
+	Fakeroot     bool  // root inside
+	IgnoreSubUID bool  // Fakeroot: as if the user had no subordinate ids
+	Drop         []int // Fakeroot: the numbers of capabilities that it goes without
 
 	DryRun  bool
 	Quiet   bool // no warnings

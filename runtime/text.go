@@ -9,6 +9,7 @@ import (
 
 	"coracle/bind"
 	"coracle/runtime/env"
+	"coracle/userns"
 )
 
 // WriteText prints the plan for people, one step a line: what, from where to where, and why.
@@ -20,7 +21,7 @@ func (p *Plan) WriteText(w io.Writer) error {
 	}
 	row("user", fmt.Sprintf("uid %s, gid %s", ranges(p.UIDs), ranges(p.GIDs)), "", p.FakerootWhy)
 	if p.Fakeroot != "" {
-		row("privileges", "all capabilities inside", "", "--fakeroot")
+		row("privileges", p.privileges(), "", "--fakeroot")
 	}
 	if p.Fakeroot == FakerootFilter {
 		row("seccomp", "chown, setuid, mknod and their kin do nothing and succeed", "", "--fakeroot")
@@ -179,6 +180,21 @@ func (p *Plan) command() string {
 		words = append(words, arg.Quoted())
 	}
 	return strings.Join(words, " ")
+}
+
+// privileges says what root inside has.
+func (p *Plan) privileges() string {
+	var without []string
+	for _, n := range p.Drop {
+		without = append(without, userns.CapabilityName(n))
+	}
+	switch {
+	case len(without) == 0:
+		return "all capabilities inside"
+	case len(without) == len(userns.Capabilities()):
+		return "no capabilities"
+	}
+	return "all capabilities inside but " + strings.Join(without, " ")
 }
 
 // sharing says how the image is served.

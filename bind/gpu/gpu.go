@@ -59,18 +59,23 @@ type Host struct {
 	Libraries []Library
 	Exists    func(path string) bool
 	Devices   []string // entries of /dev
+	// Real is a path without symlinks, or the path itself where it leads nowhere; for Device.
+	Real func(path string) string
 }
 
 // A Bind is a file of the host's driver and its place in a container.
 type Bind struct {
 	Source, Target string
 	Device         bool
+	Write          bool // not read-only; devices never are
 }
 
 // A Found is what a host has of a kind.
 type Found struct {
 	Flag  string
 	Binds []Bind
+	Env   []string // "K=V"
+	Asked bool     // each file has to be there: somebody asked for this very device
 }
 
 // libDir is where containers look for libraries of the host (LD_LIBRARY_PATH).
@@ -83,7 +88,7 @@ func (k Kind) Find(h Host) []Bind {
 	add := func(source, target string, device bool) {
 		if !seen[target] && h.Exists(source) {
 			seen[target] = true
-			binds = append(binds, Bind{source, target, device})
+			binds = append(binds, Bind{Source: source, Target: target, Device: device})
 		}
 	}
 	for _, names := range [][]string{k.libraries, k.shared} {

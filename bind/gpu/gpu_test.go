@@ -65,10 +65,10 @@ func TestFind(t *testing.T) {
 		Devices:   []string{"nvidiactl", "nvidia0", "null", "dri"},
 	}
 	got := NVIDIA().Find(h)[:2]
-	if want := []Bind{{"/l/libcuda.so.1", "/.singularity.d/libs/libcuda.so.1", false}, {"/l/libcuda.so", "/.singularity.d/libs/libcuda.so", false}}; !slices.Equal(got, want) {
+	if want := []Bind{{Source: "/l/libcuda.so.1", Target: "/.singularity.d/libs/libcuda.so.1"}, {Source: "/l/libcuda.so", Target: "/.singularity.d/libs/libcuda.so"}}; !slices.Equal(got, want) {
 		t.Errorf("Find = %v, want %v first", got, want)
 	}
-	if all := NVIDIA().Find(h); !slices.Contains(all, Bind{"/dev/nvidia0", "/dev/nvidia0", true}) || !slices.Contains(all, Bind{"/usr/bin/nvidia-smi", "/usr/bin/nvidia-smi", false}) || slices.Contains(all, Bind{"/dev/null", "/dev/null", true}) {
+	if all := NVIDIA().Find(h); !slices.Contains(all, Bind{Source: "/dev/nvidia0", Target: "/dev/nvidia0", Device: true}) || !slices.Contains(all, Bind{Source: "/usr/bin/nvidia-smi", Target: "/usr/bin/nvidia-smi"}) || slices.Contains(all, Bind{Source: "/dev/null", Target: "/dev/null", Device: true}) {
 		t.Errorf("Find = %v", all)
 	}
 	if got := NVIDIA().Find(Host{Libraries: h.Libraries[3:], Exists: h.Exists, Devices: h.Devices}); got != nil {

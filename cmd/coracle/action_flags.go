@@ -19,12 +19,14 @@ type actionFlags struct {
 	hostname, network                 string
 	compat                            bool
 
-	fakeroot, ignoreSubUID   bool
-	noUmask                  bool
-	userns, sharens, noPrivs bool // what they ask for is always so
-	dryRun, json             bool
+	fakeroot, ignoreSubUID bool
+	noUmask                bool
+	userns, sharens        bool // what they ask for is always so
+	dryRun, json           bool
 
+	dns       []string
 	resources resourceFlags
+	rights    rightsFlags
 
 	source sourceFlags // of an image that is not a file
 }
@@ -40,6 +42,7 @@ func (a *actionFlags) table(withShell bool) []flag {
 	}
 	t = append(t, a.isolationFlags()...)
 	t = append(t, a.resources.table()...)
+	t = append(t, a.rights.table()...)
 	t = append(t, a.source.table(true)...)
 	return append(t,
 		flag{name: "fakeroot", short: 'f', on: &a.fakeroot, group: "Identity", help: "be root inside, with the ids of /etc/subuid if there are any"},
@@ -47,7 +50,6 @@ func (a *actionFlags) table(withShell bool) []flag {
 		flag{name: "no-umask", on: &a.noUmask, hidden: true, help: "umask 0022 instead of the caller's"},
 		flag{name: "userns", short: 'u', on: &a.userns, keys: []string{"USERNS", "UNSHARE_USERNS"}, hidden: true},
 		flag{name: "sharens", on: &a.sharens, hidden: true},
-		flag{name: "no-privs", on: &a.noPrivs, hidden: true},
 		flag{name: "dry-run", on: &a.dryRun, keys: []string{}, group: "Output", help: "print what would be done, and why (--json: as JSON)"},
 		flag{name: "json", on: &a.json, keys: []string{}, hidden: true},
 	)
@@ -104,5 +106,6 @@ func (a *actionFlags) isolationFlags() []flag {
 		{name: "hostname", arg: "NAME", str: &a.hostname, help: "own host name, this one (--uts: the host's to begin with)"},
 		{name: "net", short: 'n', on: &a.net, keys: []string{"NET", "UNSHARE_NET"}, help: "own network: loopback only"},
 		{name: "network", arg: "none", str: &a.network, hidden: true},
+		{name: "dns", arg: "ADDRESS", list: &a.dns, comma: true, hidden: true, help: "name servers in place of the host's /etc/resolv.conf"},
 	}
 }

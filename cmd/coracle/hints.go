@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"coracle/bind"
+	"coracle/bind/gpu"
 	"coracle/image"
 	"coracle/image/sif"
 	"coracle/runtime/env"
@@ -30,12 +31,18 @@ func (c *cli) hint(err error) string {
 	var lost *instance.MissingError
 	var taken *instance.TakenError
 	var allow *allowError
+	var unsupported *unsupportedError
+	var device *gpu.DeviceError
 	if h := layerHint(err); h != "" {
 		return h
 	}
 	switch {
 	case errors.As(err, &allow):
 		return allow.hint()
+	case errors.As(err, &device):
+		return deviceHint(device)
+	case errors.As(err, &unsupported):
+		return unsupported.cure
 	case errors.As(err, &lost) && len(lost.Running) > 0:
 		if n := nearest(lost.Name, lost.Running); n != "" {
 			return "did you mean " + n + "?"
@@ -102,6 +109,19 @@ func fuseHint(e *probe.FuseError, inside bool) string {
 		return "ask the administrator to run: chmod 0666 /dev/fuse"
 	}
 	return "ask the administrator to run: modprobe fuse"
+}
+
+// deviceHint is about a device that no specification has.
+func deviceHint(e *gpu.DeviceError) string {
+	switch n := nearest(e.Name, e.Known); {
+	case n != "":
+		return "did you mean " + n + "?"
+	case len(e.Known) > 0:
+		return "there are " + strings.Join(e.Known, ", ")
+	case len(e.Yaml) > 0:
+		return e.Yaml[0] + " is YAML, which is not read; for NVIDIA's: nvidia-ctk cdi generate --format=json --output=/etc/cdi/nvidia.json"
+	}
+	return "specifications are looked for in /etc/cdi, /var/run/cdi or --cdi-dirs"
 }
 
 // sourcePathHint is about a bind's source that is not there.

@@ -157,7 +157,9 @@ func (c *cli) plan(req *runtime.Request, img *image.Image) (*runtime.Plan, error
 	if req.Instance != "" {
 		facts.TTY = "" // it has no terminal
 	}
-	c.devices(req, &facts)
+	if err := c.devices(req, &facts); err != nil {
+		return nil, err
+	}
 	if !req.Limits.Zero() {
 		facts.Group = cgroup.Look("", facts.UID)
 	}
@@ -183,8 +185,8 @@ func (c *cli) plan(req *runtime.Request, img *image.Image) (*runtime.Plan, error
 	return runtime.New(req, &facts, &root, data)
 }
 
-// devices looks for the drivers that are asked for.
-func (c *cli) devices(req *runtime.Request, facts *runtime.Facts) {
+// devices looks for the drivers and devices that are asked for.
+func (c *cli) devices(req *runtime.Request, facts *runtime.Facts) error {
 	var kinds []gpu.Kind
 	if req.NV {
 		kinds = append(kinds, gpu.NVIDIA())
@@ -195,6 +197,17 @@ func (c *cli) devices(req *runtime.Request, facts *runtime.Facts) {
 	if len(kinds) > 0 {
 		facts.GPUs, facts.NoGPUs = probe.GPUs("", facts.Arch, kinds)
 	}
+	if len(req.Devices) == 0 {
+		return nil
+	}
+	dirs := req.CDIDirs
+	if len(dirs) == 0 {
+		dirs = probe.CDIDirs()
+	}
+	found, err := probe.Devices("", facts.Arch, dirs, req.Devices)
+	facts.GPUs = append(facts.GPUs, found)
+	req.SetEnv = append(found.Env, req.SetEnv...) // the user's own values win
+	return err
 }
 
 // rootOf is what the runtime needs to know of an image.

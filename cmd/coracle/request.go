@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/netip"
 	"path"
 	"path/filepath"
 	"strings"
@@ -62,12 +63,27 @@ func (a *actionFlags) request(s situation, args []string) (r runtime.Request, wa
 	if r.Limits, err = a.resources.limits(); err != nil {
 		return r, nil, err
 	}
+	file, idle, err := a.resources.fileLimits(s)
+	if err != nil {
+		return r, nil, err
+	}
+	r.Limits, warnings = r.Limits.Or(file), append(warnings, idle...)
+	r.Devices = a.resources.devices
+	for _, dir := range a.resources.cdiDirs {
+		r.CDIDirs = append(r.CDIDirs, absolute(dir, s.cwd))
+	}
 	r.NV, r.ROCm = a.resources.nv || a.resources.nvccli, a.resources.rocm
 	if a.resources.oomKillDisable {
 		warnings = append(warnings, "--oom-kill-disable has no effect: control groups of version 2 have no such switch")
 	}
+	if r.Drop, idle, err = a.rights.resolve(r.Fakeroot); err != nil {
+		return r, nil, err
+	}
+	if r.DNS, err = nameServers(a.dns); err != nil {
+		return r, nil, err
+	}
 	r.SetEnv, err = a.variables(s)
-	return r, warnings, err
+	return r, append(warnings, idle...), err
 }
 
 // spread turns the flags that stand for several others into those.
@@ -137,6 +153,16 @@ func each[T any](values []string, parse func(string) ([]T, error)) ([]T, error) 
 		all = append(all, list...)
 	}
 	return all, nil
+}
+
+// nameServers checks the addresses of --dns.
+func nameServers(list []string) ([]string, error) {
+	for _, text := range list {
+		if _, err := netip.ParseAddr(text); err != nil {
+			return nil, usageErrorf("--dns %s: want the address of a name server", text)
+		}
+	}
+	return list, nil
 }
 
 // absolute makes p absolute, seen from dir.

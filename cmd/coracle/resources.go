@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -13,6 +14,8 @@ type resourceFlags struct {
 	memory, reservation, swap    string
 	pids, blkio                  string
 	oomKillDisable, nv, nvccli   bool
+	file                         string
+	devices, cdiDirs             []string
 	rocm                         bool
 }
 
@@ -21,6 +24,8 @@ func (f *resourceFlags) table() []flag {
 		{name: "nv", on: &f.nv, help: "the host's NVIDIA driver: libraries, programs, devices (--rocm: AMD's)"},
 		{name: "nvccli", on: &f.nvccli, hidden: true},
 		{name: "rocm", on: &f.rocm, hidden: true},
+		{name: "device", arg: "VENDOR/CLASS=NAME", list: &f.devices, comma: true, hidden: true, help: "a device that the host has a CDI specification of"},
+		{name: "cdi-dirs", arg: "DIR", list: &f.cdiDirs, comma: true, hidden: true, help: "where specifications are looked for (/etc/cdi, /var/run/cdi)"},
 		{name: "memory", arg: "SIZE", str: &f.memory, help: "limits of its own, in a control group (also --cpus N, --pids-limit N)"},
 		{name: "cpus", arg: "N", str: &f.cpus, hidden: true},
 		{name: "pids-limit", arg: "N", str: &f.pids, hidden: true},
@@ -30,6 +35,7 @@ func (f *resourceFlags) table() []flag {
 		{name: "memory-reservation", arg: "SIZE", str: &f.reservation, hidden: true},
 		{name: "memory-swap", arg: "SIZE", str: &f.swap, hidden: true},
 		{name: "blkio-weight", arg: "N", str: &f.blkio, hidden: true},
+		{name: "apply-cgroups", arg: "FILE", str: &f.file, hidden: true, help: "the same limits, and others, from a TOML file"},
 		{name: "oom-kill-disable", on: &f.oomKillDisable, hidden: true},
 	}
 }
@@ -77,6 +83,25 @@ func (f *resourceFlags) limits() (l cgroup.Limits, err error) {
 	}
 	l.CPUSet, l.MemSet = f.cpuset, f.memset
 	return l, nil
+}
+
+// fileLimits reads the file of --apply-cgroups. The warnings name what has no effect.
+func (f *resourceFlags) fileLimits(s situation) (l cgroup.Limits, warnings []string, err error) {
+	if f.file == "" {
+		return l, nil, nil
+	}
+	b, err := s.readFile(absolute(f.file, s.cwd))
+	if err != nil {
+		return l, nil, fmt.Errorf("--apply-cgroups: %w", err)
+	}
+	l, idle, err := cgroup.Parse(string(b))
+	if err != nil {
+		return l, nil, fmt.Errorf("--apply-cgroups %s: %w", f.file, err)
+	}
+	if len(idle) > 0 {
+		warnings = append(warnings, fmt.Sprintf("--apply-cgroups %s: without effect: %s", f.file, strings.Join(idle, " ")))
+	}
+	return l, warnings, nil
 }
 
 // memorySize is tmpfsSize for texts that may lack a unit: bytes.

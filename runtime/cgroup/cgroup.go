@@ -27,10 +27,14 @@ type Limits struct {
 	Swap        int64   `json:",omitempty"` // bytes of memory and swap together; -1 as much swap as there is
 	PIDs        int64   `json:",omitempty"` // processes and threads; -1 as many as the caller may
 	BlkIO       uint64  `json:",omitempty"` // weight of disk traffic, 10 to 1000
+	Unified     string  `json:",omitempty"` // lines "memory.high=1000000": what goes into further files of the group, as it is
 }
 
 // Zero tells whether nothing is asked for.
 func (l Limits) Zero() bool { return l == Limits{} }
+
+// period is the usual one of processor time, in µs.
+const period = 100000
 
 // A setting is a file of a group and what goes into it.
 type setting struct{ controller, file, value string }
@@ -40,7 +44,6 @@ func (l Limits) settings() []setting {
 	var list []setting
 	add := func(controller, file, value string) { list = append(list, setting{controller, file, value}) }
 	if l.CPUs > 0 {
-		const period = 100000
 		add("cpu", "cpu.max", fmt.Sprintf("%d %d", max(1000, int64(math.Round(l.CPUs*period))), period))
 	}
 	if l.Shares > 0 {
@@ -73,6 +76,11 @@ func (l Limits) settings() []setting {
 	}
 	if l.BlkIO > 0 {
 		add("io", "io.weight", strconv.FormatUint(min(max(l.BlkIO, 1), 10000), 10))
+	}
+	for line := range strings.Lines(l.Unified) {
+		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
+		controller, _, _ := strings.Cut(name, ".")
+		add(controller, name, value)
 	}
 	return list
 }
