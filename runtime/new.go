@@ -83,10 +83,12 @@ func New(req *Request, facts *Facts, root *Root, data []Root) (*Plan, error) {
 		return nil, err
 	}
 	p.Join = served || p.Upper.onDisk()
-	if served {
-		p.Share = shareKey(req, facts, p)
-	}
 	p.limit(req, facts)
+	if served {
+		p.Share, p.Private = shareKey(req, facts, p)
+	} else if p.Join {
+		p.Private = p.Upper.Why
+	}
 	if !req.GPUIfAny {
 		for _, name := range facts.NoGPUs {
 			p.Warnings = append(p.Warnings, "Could not find any "+name+" files on this host!")
@@ -113,7 +115,7 @@ func (p *Plan) limit(req *Request, facts *Facts) {
 	case facts.Group.Why != "":
 		p.Warnings = append(p.Warnings, "the container has no limits of its own: "+facts.Group.Why)
 	default:
-		p.Limits, p.Group, p.Share = req.Limits, facts.Group, ""
+		p.Limits, p.Group = req.Limits, facts.Group
 	}
 }
 

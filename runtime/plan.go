@@ -22,6 +22,8 @@ type Plan struct {
 	Action  Action
 	Join    bool   // join the image server's user namespace; else create one
 	Share   string `json:",omitempty"` // launches with the same key share an image server; "": private
+	Private string `json:",omitempty"` // why it is private
+	Running int    `json:",omitempty"` // how many containers share it now, as far as somebody has asked ([Plan.Ask])
 	UIDs    []IDRange
 	GIDs    []IDRange
 	User    string `json:",omitempty"`

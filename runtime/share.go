@@ -2,7 +2,10 @@ package runtime
 
 import (
 	"fmt"
+	"os"
 	"strings"
+
+	"coracle/runtime/server"
 )
 
 // protocol is the version of what launches and image servers say to each other, the Config and the
@@ -10,20 +13,34 @@ import (
 const protocol = 2
 
 // shareKey is what launches have in common that share an image server: the caller, the job, the
-// id maps and the images, down to the files' identity. "" means that nothing is shared.
-func shareKey(req *Request, facts *Facts, p *Plan) string {
-	if req.NoShare || facts.Scope == "" {
-		return ""
+// id maps and the images, down to the files' identity. "" means that nothing is shared, and private why.
+func shareKey(req *Request, facts *Facts, p *Plan) (key, private string) {
+	switch {
+	case req.Instance != "":
+		return "", "an instance"
+	case req.NoShare:
+		return "", "--no-share"
+	case facts.Scope == "":
+		return "", "/proc does not tell which job this is"
+	case !p.Limits.Zero():
+		return "", "limits of its own"
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "protocol=%d\nuid=%d\ngid=%d\nuids=%v\ngids=%v\n%s", protocol, facts.UID, facts.GID, p.UIDs, p.GIDs, facts.Scope)
 	for _, r := range append([]Root{p.Root}, p.Images...) {
 		if r.Descriptor > 0 { // nobody else has that file
-			return ""
+			return "", "--disable-cache"
 		}
 		if r.Kind == Squashfs {
 			fmt.Fprintf(&b, "image=%d:%d:%d:%d:%d:%d\n", r.Device, r.Inode, r.Length, r.ModTime, r.Offset, r.Size)
 		}
 	}
-	return b.String()
+	return b.String(), ""
+}
+
+// Ask finds out how many containers the image server has that this launch would join.
+func (p *Plan) Ask() {
+	if p.Share != "" {
+		p.Running = server.Count(os.Getuid(), p.Share)
+	}
 }

@@ -55,7 +55,11 @@ func (p *Plan) treeRows(row func(what, how, attr, why string)) {
 	for _, pt := range p.Layout.Make {
 		row("mkdir", pt.Path, "", "on the host, unless it is there")
 	}
-	row("root", p.Root.Path, "ro"+p.sharing(), p.Root.Detail)
+	root := p.Root.Path
+	if p.Root.Detail != "" {
+		root += " (" + p.Root.Detail + ")"
+	}
+	row("root", root, "ro", p.sharing())
 	for i, im := range p.Images {
 		row("image", im.Path, "ro", fmt.Sprintf("number %d, %s", i+1, im.Detail))
 	}
@@ -197,13 +201,17 @@ func (p *Plan) privileges() string {
 	return "all capabilities inside but " + strings.Join(without, " ")
 }
 
-// sharing says how the image is served.
+// sharing says whose image server serves the image, and why.
 func (p *Plan) sharing() string {
 	switch {
+	case p.Share != "" && p.Running == 1:
+		return "shared with 1 running container"
+	case p.Share != "" && p.Running > 1:
+		return fmt.Sprintf("shared with %d running containers", p.Running)
 	case p.Share != "":
-		return " shared"
+		return "shared, as yet with nobody"
 	case p.Join:
-		return " private"
+		return "private: " + p.Private
 	}
 	return ""
 }

@@ -81,6 +81,9 @@ func (c *cli) carryOut(req *runtime.Request, a *actionFlags, do func(*runtime.Pl
 
 // finish does what a plan says, or prints it.
 func (c *cli) finish(req *runtime.Request, a *actionFlags, plan *runtime.Plan, took time.Duration, do func(*runtime.Plan) error) error {
+	if req.DryRun || c.global.level() > 0 {
+		plan.Ask()
+	}
 	c.tell(plan, took)
 	if !req.DryRun {
 		for _, w := range plan.Warnings {

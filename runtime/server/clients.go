@@ -1,6 +1,7 @@
 package server
 
 import (
+	"strconv"
 	"sync"
 	"time"
 
@@ -133,13 +134,17 @@ func (c *clients) hear(polled []unix.PollFd) {
 
 // greeting takes a client in and returns its pidfd, or -1.
 func (c *clients) greeting(sock int) int {
-	buf := make([]byte, maxKey+1)
+	buf := make([]byte, len(question)+maxKey+1)
 	oob := make([]byte, unix.CmsgSpace(4*4))
 	n, oobn, _, _, err := unix.Recvmsg(sock, buf, oob, unix.MSG_CMSG_CLOEXEC)
 	if err != nil {
 		return -1
 	}
 	pidfd := onlyDescriptor(oob[:oobn])
+	if pidfd < 0 && string(buf[:n]) == question+c.key {
+		unix.Sendmsg(sock, []byte(strconv.Itoa(len(c.pidfds))), nil, nil, unix.MSG_NOSIGNAL)
+		return -1
+	}
 	if pidfd < 0 || string(buf[:n]) != c.key || !isPidfd(pidfd) {
 		if pidfd >= 0 {
 			unix.Close(pidfd)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,13 +19,21 @@ import (
 //	greeting: key, pidfd of itself  ──▶  check the peer's uid and the key, watch the pidfd
 //	                                ◀──  welcome: it will not end before the client does
 //	(executes the next stage)       ◀──  reply: user namespace and mounts
+//
+// Who only wants to know sends a question in place of the greeting, and is told how many clients there are.
 
 const (
 	welcome  = "coracle: welcome\n"
 	refusal  = "coracle: refused\n"
-	maxNames = 4                // names to try where somebody else's socket has taken one
-	patience = 10 * time.Second // for a server that is being started by another launch
-	maxKey   = 4096             // bytes of a key
+	question = "coracle: how many?\n" // and the key
+	maxNames = 4                      // names to try where somebody else's socket has taken one
+	patience = 10 * time.Second       // for a server that is being started by another launch
+	maxKey   = 4096                   // bytes of a key
+	backlog  = 4096                   // launches that may wait at once; the kernel's own limit is the same
+
+	// A connection waits for room in the backlog. Somebody else's socket may never have any: that is not to hold
+	// a launch up.
+	roomTime = 300 * time.Millisecond
 )
 
 // errGone: the server ended, or was about to, before it took us in.
@@ -60,7 +69,7 @@ func join(uid int, key string, pidfd int) (sock, listener int, err error) {
 }
 
 func tryName(uid int, name, key string, pidfd int) (sock, listener int, err error) {
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	fd, err := dial()
 	if err != nil {
 		return -1, -1, err
 	}
@@ -70,10 +79,12 @@ func tryName(uid int, name, key string, pidfd int) (sock, listener int, err erro
 		if err = greet(fd, uid, key, pidfd); err == nil {
 			return fd, -1, nil
 		}
+	case errors.Is(err, unix.EAGAIN): // no room; whose socket it is shows only behind the door
+		err = errForeign
 	case errors.Is(err, unix.ECONNREFUSED):
 		// Nobody listens: whoever binds the name first starts the server.
 		if err = unix.Bind(fd, address); err == nil {
-			if err = unix.Listen(fd, 256); err == nil {
+			if err = unix.Listen(fd, backlog); err == nil {
 				return -1, fd, nil
 			}
 		} else if errors.Is(err, unix.EADDRINUSE) {
@@ -84,14 +95,65 @@ func tryName(uid int, name, key string, pidfd int) (sock, listener int, err erro
 	return -1, -1, err
 }
 
-// greet introduces this process to a server and waits until it is welcome.
-func greet(fd, uid int, key string, pidfd int) error {
+// dial makes a socket that connects soon or not at all.
+func dial() (int, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err == nil {
+		room := unix.NsecToTimeval(roomTime.Nanoseconds())
+		err = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &room)
+	}
+	return fd, err
+}
+
+// Count asks how many clients the server with the key has; 0 when there is none.
+func Count(uid int, key string) int {
+	for n := range maxNames {
+		if clients, err := ask(uid, socketName(uid, key, n), key); err == nil {
+			return clients
+		}
+	}
+	return 0
+}
+
+func ask(uid int, name, key string) (clients int, err error) {
+	fd, err := dial()
+	if err != nil {
+		return 0, err
+	}
+	defer unix.Close(fd)
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: name}); err != nil {
+		return 0, err
+	}
+	if err := begin(fd, uid); err != nil {
+		return 0, err
+	}
+	if err := unix.Sendmsg(fd, []byte(question+key), nil, nil, unix.MSG_NOSIGNAL); err != nil {
+		return 0, err
+	}
+	var buf [64]byte
+	n, err := unix.Read(fd, buf[:])
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(string(buf[:n]))
+}
+
+// begin makes sure whose the other side is, before anything is said, and that no answer is waited for for ever.
+func begin(fd, uid int) error {
 	peer, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
 	if err != nil || int(peer.Uid) != uid {
 		return errForeign
 	}
 	timeout := unix.NsecToTimeval(patience.Nanoseconds())
 	unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout)
+	return nil
+}
+
+// greet introduces this process to a server and waits until it is welcome.
+func greet(fd, uid int, key string, pidfd int) error {
+	if err := begin(fd, uid); err != nil {
+		return err
+	}
 	if err := unix.Sendmsg(fd, []byte(key), unix.UnixRights(pidfd), nil, unix.MSG_NOSIGNAL); err != nil {
 		return errGone
 	}
@@ -102,7 +164,9 @@ func greet(fd, uid int, key string, pidfd int) error {
 		case err == unix.EINTR:
 			continue
 		case err == nil && string(buf[:n]) == welcome:
-			unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{})
+			for _, limit := range []int{unix.SO_RCVTIMEO, unix.SO_SNDTIMEO} {
+				unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, limit, &unix.Timeval{})
+			}
 			return nil
 		case err == nil && string(buf[:n]) == refusal:
 			return errForeign

@@ -176,3 +176,63 @@ func TestGreetingRefused(t *testing.T) {
 		unix.Close(pair[1])
 	}
 }
+
+// A socket of somebody else that has no room for another connection holds nobody up.
+func TestJoinFull(t *testing.T) {
+	k, pidfd := key(t), selfPidfd(t)
+	name := &unix.SockaddrUnix{Name: socketName(os.Getuid(), k, 0)}
+	squatter, err := dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(squatter)
+	if err := errors.Join(unix.Bind(squatter, name), unix.Listen(squatter, 0)); err != nil {
+		t.Fatal(err)
+	}
+	first, err := dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(first)
+	if err := unix.Connect(first, name); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, listener, err := join(os.Getuid(), k, pidfd)
+		if err == nil && listener < 0 {
+			err = errors.New("joined a server that nobody started")
+		}
+		unix.Close(listener)
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(patience):
+		t.Error("a full backlog holds a launch up")
+	}
+}
+
+// A question is answered with the number of clients, whoever asks does not become one, and nothing stays.
+func TestCount(t *testing.T) {
+	k, pidfd := key(t), selfPidfd(t)
+	if n := Count(os.Getuid(), k); n != 0 {
+		t.Errorf("no server has %d clients", n)
+	}
+	_, listener, err := join(os.Getuid(), k, pidfd)
+	if err != nil || listener < 0 {
+		t.Fatal(err)
+	}
+	go serve(listener, k).wait2(t)
+	for range 3 {
+		if n := Count(os.Getuid(), k); n != 1 {
+			t.Errorf("%d clients, want 1", n)
+		}
+	}
+	if n := Count(os.Getuid(), k+"x"); n != 0 {
+		t.Errorf("another key: %d clients", n)
+	}
+}
