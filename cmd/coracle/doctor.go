@@ -54,18 +54,24 @@ func (c *cli) doctor(asJSON bool) error {
 	return err
 }
 
-// apparmorProfile prints a profile that allows this program what every program may do elsewhere: user namespaces. It
-// confines nothing, payloads included.
-//
-// Source: Ubuntu's /etc/apparmor.d/bwrap-userns-restrict and its neighbours; apparmor.d(5).
+// apparmorProfile prints the profile for this program.
 func (c *cli) apparmorProfile() error {
 	program, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("path of this program: %w", err)
 	}
+	_, err = fmt.Fprint(c.out, apparmorText(program))
+	return err
+}
+
+// apparmorText is a profile that allows a program what every program may do elsewhere: user namespaces. It confines
+// nothing, payloads included.
+//
+// Source: Ubuntu's /etc/apparmor.d/bwrap-userns-restrict and its neighbours; apparmor.d(5).
+func apparmorText(program string) string {
 	// What a pattern would take for its own is escaped.
 	path := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "*", `\*`, "?", `\?`, "[", `\[`, "]", `\]`, "{", `\{`, "}", `\}`, "^", `\^`, "@", `\@`).Replace(program)
-	_, err = fmt.Fprintf(c.out, `# Lets %[2]s make user namespaces where others may not
+	return fmt.Sprintf(`# Lets %[2]s make user namespaces where others may not
 # (kernel.apparmor_restrict_unprivileged_userns). Into force: apparmor_parser -r /etc/apparmor.d/coracle
 abi <abi/4.0>,
 include <tunables/global>
@@ -76,7 +82,6 @@ profile coracle "%[1]s" flags=(unconfined) {
   include if exists <local/coracle>
 }
 `, path, oneLine(program))
-	return err
 }
 
 func canRun(findings []probe.Finding) bool {

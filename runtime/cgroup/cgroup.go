@@ -164,7 +164,11 @@ func enter(place Place, dir string, settings []setting) error {
 		if _, err := os.Stat(filepath.Join(dir, s.file)); err == nil {
 			continue
 		}
-		if err := set(place.Dir, "cgroup.subtree_control", "+"+s.controller); err != nil {
+		err := set(place.Dir, "cgroup.subtree_control", "+"+s.controller)
+		if errors.Is(err, unix.ENOENT) {
+			return fmt.Errorf("the control group %s has no %s controller", place.Dir, s.controller)
+		}
+		if err != nil {
 			return fmt.Errorf("the %s controller: %w", s.controller, err)
 		}
 	}

@@ -31,10 +31,10 @@ type limitsFile struct {
 	Unified map[string]string `toml:"unified"`
 }
 
-// unifiedFile tells whether name is one that a file of a group can have, as "memory.high" or "io.bfq.weight".
+// unifiedFile tells whether name is one that a file of a group can have, as "memory.high" or "hugetlb.2MB.max".
 func unifiedFile(name string) bool {
 	controller, rest, ok := strings.Cut(name, ".")
-	return ok && rest != "" && strings.Trim(rest, "abcdefghijklmnopqrstuvwxyz0123456789_.") == "" && !strings.HasPrefix(rest, ".") &&
+	return ok && rest != "" && strings.Trim(rest, "abcdefghijklmnopqrstuvwxyzKMGB0123456789_.") == "" && !strings.HasPrefix(rest, ".") &&
 		slices.Contains([]string{"cpu", "cpuset", "memory", "pids", "io", "hugetlb", "rdma", "misc"}, controller)
 }
 

@@ -24,12 +24,13 @@ weight = 200
 [unified]
 "memory.high" = "900000000"
 "cpu.idle" = "1"
+"hugetlb.2MB.max" = "2097152"
 [[devices]]
 allow = true
 `
 	l, idle, err := Parse(all)
 	want := "cpu.max=150000 100000, cpu.weight=20, cpuset.cpus=0-1, memory.max=1073741824, memory.low=1000000, memory.swap.max=max, " +
-		"pids.max=100, io.weight=200, cpu.idle=1, memory.high=900000000"
+		"pids.max=100, io.weight=200, cpu.idle=1, hugetlb.2MB.max=2097152, memory.high=900000000"
 	if err != nil || l.String() != want {
 		t.Errorf("Parse = %s, %v\nwant %s", l, err, want)
 	}
