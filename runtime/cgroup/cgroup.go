@@ -164,12 +164,8 @@ func enter(place Place, dir string, settings []setting) error {
 		if _, err := os.Stat(filepath.Join(dir, s.file)); err == nil {
 			continue
 		}
-		err := set(place.Dir, "cgroup.subtree_control", "+"+s.controller)
-		if errors.Is(err, unix.ENOENT) {
-			return fmt.Errorf("the control group %s has no %s controller", place.Dir, s.controller)
-		}
-		if err != nil {
-			return fmt.Errorf("the %s controller: %w", s.controller, err)
+		if err := set(place.Dir, "cgroup.subtree_control", "+"+s.controller); err != nil {
+			return controllerError(place.Dir, s.controller, err)
 		}
 	}
 	for _, s := range settings {
@@ -181,6 +177,17 @@ func enter(place Place, dir string, settings []setting) error {
 		return nil
 	}
 	return set(dir, "cgroup.procs", strconv.Itoa(os.Getpid()))
+}
+
+// controllerError says why the kernel does not hand a controller on to the groups in dir.
+func controllerError(dir, controller string, err error) error {
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return fmt.Errorf("the control group %s has no %s controller", dir, controller)
+	case errors.Is(err, unix.EBUSY):
+		return fmt.Errorf("there are other processes in the control group %s; systemd-run --user --scope -p Delegate=yes gives a command one of its own", dir)
+	}
+	return fmt.Errorf("the %s controller: %w", controller, err)
 }
 
 func set(dir, file, value string) error {

@@ -3,7 +3,22 @@ package cgroup
 import (
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
+
+// What the kernel answers, in words that help.
+func TestControllerError(t *testing.T) {
+	for err, want := range map[error]string{
+		unix.ENOENT: "the control group /g has no pids controller",
+		unix.EBUSY:  "there are other processes in the control group /g; systemd-run --user --scope -p Delegate=yes gives a command one of its own",
+		unix.EACCES: "the pids controller: permission denied",
+	} {
+		if got := controllerError("/g", "pids", err); got.Error() != want {
+			t.Errorf("%v: %v, want %s", err, got, want)
+		}
+	}
+}
 
 func TestParse(t *testing.T) {
 	const all = `
