@@ -23,6 +23,7 @@ GOBUILD  := CC="$(CURDIR)/.ci/cc" CGO_ENABLED=1 $(GO) build -buildvcs=false -tri
 # A continuous integration log shows every test by name.
 VERBOSE  := $(if $(CI),-v)
 FIXTURES := bin/fixtures
+comma    := ,
 # Comparisons with other tools' images and readers: a lot of data, no concurrency of their own.
 UNRACED  := ^(TestImages|TestOddImages|TestUnsquashfs|TestUnsquashfsList|TestKernel|TestSquashfuse|TestSize|TestMutations)$$
 
@@ -111,32 +112,50 @@ fuzz: ## a burst of every fuzz target (FUZZTIME=10, seconds each)
 	  done; \
 	done
 
+# What `make bench` runs, one after the other, and where the results go: QUICK=1 leaves the documentation alone.
+BENCHES := launch ranks read convert overlay
+RESULTS := $(if $(QUICK),bin/bench,docs/performance)
+BENCHFLAGS := -json $(if $(QUICK),-quick)
+# compare PART,COMMAND: a part's results, whole or not at all.
+compare = @mkdir -p bin/bench $(RESULTS) && echo "bench $(1)" && $(2) >bin/bench/$(1).new && mv bin/bench/$(1).new $(RESULTS)/$(1).jsonl
+
 .PHONY: bench
-bench: $(addprefix bench-,$(or $(BENCH),launch ranks read)) ## side by side with others (BENCH=launch, ranks or read)
+bench: ## side by side with others, into docs/performance.md (BENCH=launch, ranks, read, convert, overlay; QUICK=1)
+	@for part in $(or $(BENCH),$(BENCHES)); do $(MAKE) --no-print-directory -j1 bench-$$part; done
+	$(if $(QUICK),,$(GO) run ./bench/page)
+
+.PHONY: bench-tools
+bench-tools: build tools
+	@$(NEED) fixtures bench
+	$(GO) build -buildvcs=false -o bin/asuser ./e2e/asuser
+	@for part in $(BENCHES); do $(GO) build -buildvcs=false -o bin/bench-$$part ./bench/$$part; done
 
 .PHONY: bench-launch
-bench-launch: build tools
-	@$(NEED) fixtures bench
+bench-launch: bench-tools
 	$(GO) run -buildvcs=false -trimpath ./e2e/fixtures -out $(FIXTURES) bench
-	$(GO) build -buildvcs=false -o bin/asuser ./e2e/asuser
-	$(GO) build -buildvcs=false -o bin/bench-launch ./bench/launch
-	bin/asuser -stage bin/coracle -stage bin/bench-launch -stage $(FIXTURES) -- ./bench-launch
+	$(call compare,launch,bin/asuser -stage bin/coracle -stage bin/bench-launch -stage $(FIXTURES) -- ./bench-launch $(BENCHFLAGS))
 
 .PHONY: bench-ranks
-bench-ranks: build tools
-	@$(NEED) fixtures bench
+bench-ranks: bench-tools
 	$(GO) run -buildvcs=false -trimpath ./e2e/fixtures -out $(FIXTURES) ranks
-	$(GO) build -buildvcs=false -o bin/asuser ./e2e/asuser
-	$(GO) build -buildvcs=false -o bin/bench-ranks ./bench/ranks
-	bin/asuser -stage bin/coracle -stage bin/bench-ranks -stage $(FIXTURES) -- ./bench-ranks
+	$(call compare,ranks,bin/asuser -stage bin/coracle -stage bin/bench-ranks -stage $(FIXTURES) -- ./bench-ranks $(BENCHFLAGS))
+
+.PHONY: bench-overlay
+bench-overlay: bench-tools
+	$(GO) run -buildvcs=false -trimpath ./e2e/fixtures -out $(FIXTURES) bench
+	$(call compare,overlay,bin/asuser -stage bin/coracle -stage bin/bench-overlay -stage $(FIXTURES) -- ./bench-overlay $(BENCHFLAGS))
 
 # Started as root, it has the kernel's own squashfs to compare with.
 .PHONY: bench-read
-bench-read: build tools
-	@$(NEED) fixtures bench
+bench-read: bench-tools
 	$(GO) run -buildvcs=false -trimpath ./e2e/fixtures -out $(FIXTURES) read
-	$(GO) build -buildvcs=false -o bin/bench-read ./bench/read
-	for c in gzip zstd; do bin/bench-read -tree $(FIXTURES)/tree-$$c.sqsh -big $(FIXTURES)/big-$$c.sqsh; done
+	$(call compare,read,bin/bench-read $(BENCHFLAGS) -tree $(if $(QUICK),,$(FIXTURES)/tree-gzip.sqsh$(comma))$(FIXTURES)/tree-zstd.sqsh -big $(if $(QUICK),,$(FIXTURES)/big-gzip.sqsh$(comma))$(FIXTURES)/big-zstd.sqsh)
+
+# Started as root, it has umoci and mksquashfs to compare with.
+.PHONY: bench-convert
+bench-convert: bench-tools
+	$(GO) run -buildvcs=false -trimpath ./e2e/fixtures -out $(FIXTURES) convert
+	$(call compare,convert,bin/bench-convert $(BENCHFLAGS) -archive $(FIXTURES)/app.tar -compression zstd:3$(if $(QUICK),,$(comma)gzip:6))
 
 .PHONY: clean
 clean: ## remove everything that was built

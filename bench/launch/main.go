@@ -1,89 +1,124 @@
-// Command launch measures how long it takes to start a command in an image, side by
-// side with peers that run the same root file system as an unpacked directory:
-// bubblewrap and, where it is installed, charliecloud. It runs in a directory that holds
-// coracle and fixtures/ (`make bench BENCH=launch` sees to that), as an ordinary user.
+// Command launch measures how long it takes to start a command in images of 10 to 10⁶ files, side by side with peers
+// that run the same root file system as an unpacked directory: bubblewrap and, where it is installed, charliecloud. It
+// runs in a directory that holds coracle and fixtures/ (`make bench BENCH=launch` sees to that), as an ordinary user.
 //
-// Peers take turns, so that what else the machine does falls on all alike; figures are
-// medians with the quartiles, and the ratio to bubblewrap.
+// Peers take turns, so that what else the machine does falls on all alike. Bubblewrap comes first; the ratios are to it.
 package main
 
 import (
 	"errors"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
-	"slices"
-	"strings"
 	"sync"
-	"text/tabwriter"
-	"time"
+
+	"coracle/bench/measure"
+	"coracle/bench/report"
+)
+
+// The names of the peers in the results.
+const (
+	bubblewrap = "bwrap, directory"
+	cold       = "coracle, first launch"
+	warm       = "coracle, server there"
 )
 
 func main() {
-	n := flag.Int("n", 60, "launches of each peer")
-	flag.Parse()
-	if err := run(*n); err != nil {
-		fmt.Fprintln(os.Stderr, "launch:", err)
-		os.Exit(1)
-	}
+	n := flag.Int("n", 0, "launches of each peer; 0: 100, or 15 with -quick")
+	measure.Main("launch", func(r *measure.Run) error { return run(r, *n) })
 }
 
-// A peer is one way to run /bin/true in a container.
+// A peer is one way to run /bin/true in a container with so many files.
 type peer struct {
-	name string
-	args []string
-	took []time.Duration
+	name  string
+	files float64
+	args  []string
 }
 
-func run(n int) error {
+func run(r *measure.Run, n int) error {
 	if os.Getuid() == 0 {
 		return errors.New("root launches by other ways; run it as an ordinary user")
 	}
-	if n < 1 {
-		return errors.New("no launches asked for")
+	if n == 0 {
+		n = r.Times(100, 15)
 	}
-	done, err := hold("fixtures/files3.sif")
+	if err := launches(r, n); err != nil {
+		return err
+	}
+	for range r.Rounds(r.Times(3, 1)) {
+		for _, exp := range []int{3, 6} {
+			if err := memory(r, image(exp), math.Pow10(exp)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// image is the SIF of 10^exp files.
+func image(exp int) string { return fmt.Sprintf("fixtures/files%d.sif", exp) }
+
+func launches(r *measure.Run, n int) error {
+	peers, err := peers(r)
 	if err != nil {
 		return err
 	}
-	defer done()
-	var peers []*peer
-	for _, p := range []*peer{
-		{name: "bwrap, directory of 10^3 files", args: []string{"bwrap", "--ro-bind", "fixtures/files3", "/", "--dev-bind", "/dev", "/dev", "--proc", "/proc", "/bin/true"}},
-		{name: "ch-run, directory of 10^3 files", args: []string{"ch-run", "fixtures/files3", "--", "/bin/true"}},
-		{name: "coracle, SIF of 10^3 files, server there", args: []string{"./coracle", "exec", "fixtures/files3.sif", "/bin/true"}},
-		{name: "coracle, SIF of 10^3 files, cold", args: []string{"./coracle", "exec", "--no-share", "fixtures/files3.sif", "/bin/true"}},
-		{name: "coracle, SIF of 10^6 files, cold", args: []string{"./coracle", "exec", "--no-share", "fixtures/files6.sif", "/bin/true"}},
-		{name: "coracle, directory of 10^3 files", args: []string{"./coracle", "exec", "fixtures/files3", "/bin/true"}},
-		{name: "apptainer, SIF of 10^3 files", args: []string{"apptainer", "exec", "fixtures/files3.sif", "/bin/true"}},
-	} {
-		if _, err := exec.LookPath(p.args[0]); err != nil {
-			fmt.Printf("skip %s: %v\n", p.name, err)
-			continue
+	for exp := 1; exp <= 6; exp++ {
+		done, err := hold(image(exp))
+		if err != nil {
+			return err
 		}
-		if out, err := exec.Command(p.args[0], "--version").Output(); err == nil && p.args[0] == "apptainer" && strings.Contains(string(out), "coracle") {
-			fmt.Printf("skip %s: it is coracle\n", p.name)
-			continue
-		}
-		if _, err := p.launch(); err != nil { // also brings everything into the page cache
-			fmt.Printf("skip %s: %v\n", p.name, err)
-			continue
-		}
-		peers = append(peers, p)
+		defer done()
 	}
-	for range n {
+	for range r.Rounds(n) {
 		for _, p := range peers {
-			took, err := p.launch()
+			cost, err := p.launch()
 			if err != nil {
 				return err
 			}
-			p.took = append(p.took, took)
+			r.Add(report.Key{Work: "exec true, {x} files", X: p.files, Unit: "ms"}, p.name, measure.Milliseconds(cost.Wall))
 		}
 	}
-	report(peers, n)
-	done()
-	return memory("fixtures/files3.sif", "fixtures/files6.sif")
+	return nil
+}
+
+// peers returns those that are there and work. Bubblewrap, which has nothing to read, has the same directory of 10³
+// files beside every image.
+func peers(r *measure.Run) ([]peer, error) {
+	const tree = "fixtures/files3"
+	var list []peer
+	for exp := 1; exp <= 6; exp++ {
+		files, img := math.Pow10(exp), image(exp)
+		list = append(list,
+			peer{bubblewrap, files, []string{"bwrap", "--ro-bind", tree, "/", "--dev-bind", "/dev", "/dev", "--proc", "/proc", "/bin/true"}},
+			peer{warm, files, []string{"./coracle", "exec", img, "/bin/true"}},
+			peer{cold, files, []string{"./coracle", "exec", "--no-share", img, "/bin/true"}})
+		if exp == 3 {
+			list = append(list,
+				peer{"coracle, directory", files, []string{"./coracle", "exec", tree, "/bin/true"}},
+				peer{"ch-run, directory", files, []string{"ch-run", tree, "--", "/bin/true"}})
+		}
+		if exp == 3 || exp == 6 {
+			list = append(list, peer{"apptainer", files, []string{"apptainer", "exec", img, "/bin/true"}})
+		}
+	}
+	var there []peer
+	for _, p := range list {
+		if p.args[0] != "./coracle" && !r.Have(p.name, p.args[0]) {
+			continue
+		}
+		if _, err := p.launch(); err != nil { // also brings everything into the page cache
+			if p.args[0] == "./coracle" {
+				return nil, err
+			}
+			r.Skip(p.name, err.Error())
+			continue
+		}
+		there = append(there, p)
+	}
+	return there, nil
 }
 
 // hold keeps an image server there until done is called.
@@ -102,36 +137,6 @@ func hold(image string) (done func(), err error) {
 	}), nil
 }
 
-func (p *peer) launch() (time.Duration, error) {
-	cmd := exec.Command(p.args[0], p.args[1:]...)
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	begin := time.Now()
-	if err := cmd.Run(); err != nil {
-		return 0, fmt.Errorf("%w: %s", err, &stderr)
-	}
-	return time.Since(begin), nil
+func (p peer) launch() (measure.Cost, error) {
+	return measure.Time(exec.Command(p.args[0], p.args[1:]...))
 }
-
-// quantile returns the value below which the fraction q of the sorted times lies.
-func quantile(sorted []time.Duration, q float64) time.Duration {
-	return sorted[int(q*float64(len(sorted)-1)+0.5)]
-}
-
-func report(peers []*peer, n int) {
-	fmt.Printf("\nstart of /bin/true, n = %d each, interleaved, image files in the page cache\n\n", n)
-	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "peer\tmedian ms\tquartiles ms\tratio\t")
-	var base time.Duration
-	for i, p := range peers {
-		slices.Sort(p.took)
-		median := quantile(p.took, 0.5)
-		if i == 0 {
-			base = median
-		}
-		fmt.Fprintf(w, "%s\t%.2f\t%.2f to %.2f\t%.2f\t\n", p.name, ms(median), ms(quantile(p.took, 0.25)), ms(quantile(p.took, 0.75)), float64(median)/float64(base))
-	}
-	w.Flush()
-}
-
-func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -9,21 +9,14 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"coracle/bench/measure"
+	"coracle/bench/report"
 )
 
-// memory prints the anonymous memory of the server of each image: right after the
-// launch, and after every file has been looked at.
-func memory(images ...string) error {
-	fmt.Printf("\nanonymous memory of the image server, KiB\n\n")
-	for _, image := range images {
-		if err := memoryOf(image); err != nil {
-			return fmt.Errorf("%s: %w", image, err)
-		}
-	}
-	return nil
-}
-
-func memoryOf(image string) error {
+// memory measures the anonymous memory of the image's server: right after the launch, and after every file has been
+// looked at.
+func memory(r *measure.Run, image string, files float64) error {
 	cmd := exec.Command("./coracle", "exec", image, "/bin/busybox", "sh", "-c",
 		"echo started; read x; busybox find /data -type f -size +1 -print; echo walked; read x")
 	in, err := cmd.StdinPipe()
@@ -40,8 +33,11 @@ func memoryOf(image string) error {
 	}
 	defer cmd.Wait()
 	defer cmd.Process.Kill()
-	var figures [2]int
-	for i, word := range []string{"started\n", "walked\n"} {
+	for _, step := range []struct{ word, work string }{
+		{"started\n", "image server of {x} files, after a launch"},
+		{"walked\n", "image server of {x} files, after a look at every file"},
+	} {
+		word := step.word
 		buf := make([]byte, len(word))
 		if _, err := out.Read(buf); err != nil {
 			return err
@@ -53,14 +49,15 @@ func memoryOf(image string) error {
 		if err != nil {
 			return err
 		}
-		if figures[i], err = anonymous(server); err != nil {
+		kib, err := measure.Anonymous(server)
+		if err != nil {
 			return err
 		}
+		r.Add(report.Key{Work: step.work, X: files, Figure: "anonymous memory", Unit: "MiB"}, "coracle", float64(kib)/1024)
 		if _, err := in.Write([]byte("\n")); err != nil {
 			return err
 		}
 	}
-	fmt.Printf("%-24s  started %6d  every file looked at %6d\n", filepath.Base(image), figures[0], figures[1])
 	return nil
 }
 
@@ -91,18 +88,4 @@ func findServer(payload int) (pid int, err error) {
 func alive(dir string) bool {
 	data, err := os.ReadFile(dir + "/smaps_rollup")
 	return err == nil && len(data) > 0
-}
-
-// anonymous returns the anonymous memory of a process in KiB.
-func anonymous(pid int) (kib int, err error) {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(data)) {
-		if f := strings.Fields(line); len(f) == 3 && f[0] == "Anonymous:" {
-			return strconv.Atoi(f[1])
-		}
-	}
-	return 0, fmt.Errorf("process %d: no Anonymous line", pid)
 }

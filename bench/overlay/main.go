@@ -1,6 +1,6 @@
 // Command overlay measures writing through a container's overlay side by side with the kernel's overlay over
-// the same tree unpacked, mounted in a user namespace (unshare -rm), and prints medians and ratios. The two take
-// turns; the upper directories are on the same disk. What starting takes is not in the figures.
+// the same tree unpacked, mounted in a user namespace (unshare -rm). The two take turns; the upper directories are
+// on the same disk. What starting takes is not in the figures.
 //
 //	overlay [-runs 5] [-image fixtures/files3.sif] [-tree fixtures/files3]
 package main
@@ -16,72 +16,70 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"coracle/bench/measure"
+	"coracle/bench/report"
 )
 
 // phases are what a run does, in this order.
 var phases = []string{"10 000 new files of 1 KiB", "change 1 000 files of the image", "read and remove all of them"}
 
 func main() {
-	var err error
 	if len(os.Args) == 3 && os.Args[1] == "work" {
-		err = work(os.Args[2])
-	} else {
-		err = run()
+		if err := work(os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, "work:", err)
+			os.Exit(1)
+		}
+		return
 	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "overlay:", err)
-		os.Exit(1)
-	}
-}
-
-func run() error {
-	runs := flag.Int("runs", 5, "how often each writes")
+	runs := flag.Int("runs", 0, "how often each writes; 0: 5, or 1 with -quick")
 	image := flag.String("image", "fixtures/files3.sif", "`image` with the directory /data")
 	tree := flag.String("tree", "fixtures/files3", "the same as a `directory`")
-	flag.Parse()
+	measure.Main("overlay", func(r *measure.Run) error { return run(r, *runs, *image, *tree) })
+}
+
+func run(r *measure.Run, runs int, image, tree string) error {
+	if runs == 0 {
+		runs = r.Times(5, 1)
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp(".", "overlay-")
+	dir, err := r.TempDir(".")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
 	// The files have to belong to whoever changes them.
 	lower := filepath.Join(dir, "lower")
-	if out, err := exec.Command("cp", "-r", *tree, lower).CombinedOutput(); err != nil {
-		return fmt.Errorf("copy %s: %w: %s", *tree, err, out)
+	if out, err := exec.Command("cp", "-r", tree, lower).CombinedOutput(); err != nil {
+		return fmt.Errorf("copy %s: %w: %s", tree, err, out)
 	}
-	peers := []string{"coracle", "kernel"}
-	times := map[string][][]time.Duration{}
-	for i := range *runs {
-		for _, peer := range peers {
+	for i := range r.Rounds(runs) {
+		for _, peer := range []string{"coracle", "kernel"} {
 			up := filepath.Join(dir, fmt.Sprintf("%s%d", peer, i))
 			if err := errors.Join(os.MkdirAll(up+"/upper", 0o755), os.MkdirAll(up+"/work", 0o755), os.MkdirAll(up+"/root", 0o755)); err != nil {
 				return err
 			}
-			cmd := exec.Command("./coracle", "exec", "--overlay", up, *image, self, "work", "/data")
+			cmd := exec.Command("./coracle", "exec", "--overlay", up, image, self, "work", "/data")
 			if peer == "kernel" {
 				cmd = exec.Command("unshare", "-rm", "sh", "-c", `mount -t overlay -o userxattr,lowerdir="$1",upperdir="$2/upper",workdir="$2/work" none "$2/root" && exec "$3" work "$2/root/data"`,
 					"sh", lower, up, self)
 			}
-			took, err := measure(cmd)
+			took, err := phaseTimes(cmd)
 			if err != nil {
 				return fmt.Errorf("%s: %w", peer, err)
 			}
-			times[peer] = append(times[peer], took)
+			for i, phase := range phases {
+				r.Add(report.Key{Work: phase, Unit: "ms"}, peer, measure.Milliseconds(took[i]))
+			}
 		}
-	}
-	for i, phase := range phases {
-		ours, theirs := median(times["coracle"], i), median(times["kernel"], i)
-		fmt.Printf("%-34s coracle %7.1f ms  kernel %7.1f ms  ratio %.2f\n", phase, ms(ours), ms(theirs), float64(ours)/float64(theirs))
 	}
 	return nil
 }
 
-// measure runs a command that prints what each phase took.
-func measure(cmd *exec.Cmd) ([]time.Duration, error) {
+// phaseTimes runs a command that prints what each phase took.
+func phaseTimes(cmd *exec.Cmd) ([]time.Duration, error) {
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
@@ -100,17 +98,6 @@ func measure(cmd *exec.Cmd) ([]time.Duration, error) {
 	}
 	return took, nil
 }
-
-func median(runs [][]time.Duration, phase int) time.Duration {
-	var all []time.Duration
-	for _, r := range runs {
-		all = append(all, r[phase])
-	}
-	slices.Sort(all)
-	return all[len(all)/2]
-}
-
-func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // work writes below dir and prints what each phase took.
 func work(dir string) error {

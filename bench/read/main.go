@@ -1,9 +1,12 @@
 // Command read measures reading files through coracle's image server side by
-// side with its peers, squashfuse_ll and the kernel's own squashfs, and prints
-// medians and ratios. Absolute times say little on a shared machine; the peers
-// take turns, so that a ratio holds for the same minute.
+// side with its peers, squashfuse_ll and the kernel's own squashfs. Absolute
+// times say little on a shared machine; the peers take turns, so that a ratio
+// holds for the same minute.
 //
-//	read -tree tree.sqfs -big big.sqfs [-runs 5] [-peers ours,kernel,squashfuse_ll]
+//	read -tree tree.sqfs -big big.sqfs [-runs 5 | -quick] [-peers ours,kernel,squashfuse_ll]
+//
+// A peer with a slash in its name is another build of this program: pairs of
+// an older and a newer server show what a change is worth.
 //
 // The tree image should hold usr/bin/python3.* with numpy, scipy and sympy for
 // the import workload; the big one, one file of some hundred MiB. The kernel
@@ -12,13 +15,17 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 	"time"
+
+	"coracle/bench/measure"
+	"coracle/bench/report"
+	"coracle/squash"
 )
 
 func main() {
@@ -29,47 +36,47 @@ func main() {
 		}
 		return
 	}
-	if err := run(); err != nil {
-		fmt.Fprintln(os.Stderr, "read:", err)
-		os.Exit(1)
-	}
+	var o options
+	flag.StringVar(&o.trees, "tree", "", "`images` with many files, separated by commas")
+	flag.StringVar(&o.bigs, "big", "", "`images` with one big file")
+	flag.IntVar(&o.runs, "runs", 0, "how often each workload is run by each peer; 0: 5, or 1 with -quick")
+	flag.StringVar(&o.peers, "peers", "ours,kernel,squashfuse_ll", "comma separated; the first is what the others are compared with")
+	flag.StringVar(&o.only, "only", "", "run workloads with this in their name")
+	flag.StringVar(&o.profile, "profile", "", "directory for processor profiles of our server")
+	measure.Main("read", o.run)
 }
 
-func run() error {
-	tree := flag.String("tree", "", "`image` with many files")
-	big := flag.String("big", "", "`image` with one big file")
-	runs := flag.Int("runs", 5, "how often each workload is run by each peer")
-	names := flag.String("peers", "ours,kernel,squashfuse_ll", "comma separated; the first is what the others are compared with")
-	only := flag.String("only", "", "run workloads with this in their name")
-	profile := flag.String("profile", "", "directory for processor profiles of our server")
-	flag.Parse()
+type options struct {
+	trees, bigs, peers, only, profile string
+	runs                              int
+}
+
+func (o *options) run(r *measure.Run) error {
+	if o.runs == 0 {
+		o.runs = r.Times(5, 1)
+	}
 	var ps []peer
-	for name := range strings.SplitSeq(*names, ",") {
-		p, why := newPeer(name, *profile)
-		if why != "" {
-			fmt.Printf("skip %s: %s\n", name, why)
-			continue
-		}
-		ps = append(ps, p)
-	}
-	if len(ps) == 0 {
-		return fmt.Errorf("no peer is left")
-	}
-	for _, set := range []struct {
-		image string
-		works []work
-	}{{*tree, treeWorks}, {*big, bigWorks}} {
-		if set.image == "" {
-			continue
-		}
-		if err := warm(set.image); err != nil {
+	for name := range strings.SplitSeq(o.peers, ",") {
+		p, err := newPeer(r, name, o.profile)
+		if err != nil {
 			return err
 		}
-		for _, w := range set.works {
-			if !strings.Contains(w.name, *only) {
+		if p != nil {
+			ps = append(ps, p)
+		}
+	}
+	if len(ps) == 0 {
+		return errors.New("no peer is left")
+	}
+	for _, set := range []struct {
+		images string
+		works  []work
+	}{{o.trees, treeWorks}, {o.bigs, bigWorks}} {
+		for image := range strings.SplitSeq(set.images, ",") {
+			if image == "" {
 				continue
 			}
-			if err := compare(set.image, w, ps, *runs); err != nil {
+			if err := o.workloads(r, image, set.works, ps); err != nil {
 				return err
 			}
 		}
@@ -77,90 +84,75 @@ func run() error {
 	return nil
 }
 
-// warm reads a file so that it is in the page cache.
-func warm(path string) error {
-	f, err := os.Open(path)
+// workloads runs each workload in turn on all peers.
+func (o *options) workloads(r *measure.Run, image string, works []work, ps []peer) error {
+	compressor, err := warm(image)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	_, err = io.Copy(io.Discard, f)
-	return err
-}
-
-// compare runs one workload in turn on all peers and prints a line for each of
-// its phases.
-func compare(image string, w work, ps []peer, runs int) error {
-	times := make([][]phase, len(ps)) // by peer, then phase
-	memory := make([][]int64, len(ps))
-	for i := range ps {
-		times[i] = make([]phase, len(w.phases))
-	}
-	for range runs {
-		for i, p := range ps {
-			if err := measure(image, w, p, times[i], &memory[i]); err != nil {
-				return fmt.Errorf("%s, %s: %w", w.name, p.name(), err)
+	for _, w := range works {
+		if !strings.Contains(w.name, o.only) {
+			continue
+		}
+		for range r.Rounds(o.runs) {
+			for _, p := range ps {
+				if err := run(r, image, compressor, w, p); err != nil {
+					return fmt.Errorf("%s, %s: %w", w.name, p.name(), err)
+				}
 			}
 		}
 	}
-	for ph, label := range w.phases {
-		printLine(label, ps, func(i int) time.Duration { return median(times[i][ph].wall) })
-		printLine("  processor time", ps, func(i int) time.Duration { return median(times[i][ph].cpu) })
-	}
-	fmt.Printf("%-32s", "  anonymous MiB after")
-	for i, p := range ps {
-		fmt.Printf("  %s %.1f", p.name(), float64(median(memory[i]))/1024)
-	}
-	fmt.Println()
 	return nil
 }
 
-// A phase holds what its runs took: time on the clock, and processor time of
-// this process, its children and the server. (The kernel's own threads are not
-// counted, which favours the loop mount a little.)
-type phase struct{ wall, cpu []time.Duration }
-
-// printLine prints a time for each peer, and how many times the first peer's
-// that is.
-func printLine(label string, ps []peer, time func(peer int) time.Duration) {
-	fmt.Printf("%-32s", label)
-	for i, p := range ps {
-		fmt.Printf("  %s %.3f", p.name(), time(i).Seconds())
-		if i > 0 {
-			fmt.Printf(" (%.2f)", time(i).Seconds()/time(0).Seconds())
-		}
+// warm reads a file so that it is in the page cache, and returns the name of
+// the image's compressor.
+func warm(path string) (compressor string, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
 	}
-	fmt.Println()
+	defer f.Close()
+	size, err := io.Copy(io.Discard, f)
+	if err != nil {
+		return "", err
+	}
+	img, err := squash.Open(f, size, nil)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", path, err)
+	}
+	return img.Super().Compressor.String(), nil
 }
 
-// measure runs the phases of a workload on a fresh mount.
-func measure(image string, w work, p peer, times []phase, memory *[]int64) (err error) {
+// run runs the phases of a workload on a fresh mount. Processor time is that
+// of this process, its children and the server. (The kernel's own threads are
+// not counted, which favours the loop mount a little.)
+func run(r *measure.Run, image, compressor string, w work, p peer) (err error) {
 	root, stop, err := p.mount(image)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if e := stop(); err == nil {
-			err = e
-		}
-	}()
-	for i := range w.phases {
+	defer func() { err = errors.Join(err, stop()) }()
+	for _, phase := range w.phases {
+		key := report.Key{Work: phase + ", " + compressor, Unit: "s"}
 		start, cpu := time.Now(), cpuTime(p.pid())
-		if err := w.run(root); err != nil {
+		bytes, err := w.run(root)
+		if err != nil {
 			return err
 		}
-		times[i].wall = append(times[i].wall, time.Since(start))
-		times[i].cpu = append(times[i].cpu, cpuTime(p.pid())-cpu)
+		took := time.Since(start).Seconds()
+		r.Add(key, p.name(), took)
+		key.Figure = "processor time"
+		r.Add(key, p.name(), (cpuTime(p.pid()) - cpu).Seconds())
+		if bytes > 0 {
+			key.Figure, key.Unit = "throughput", "MB/s"
+			r.Add(key, p.name(), float64(bytes)/1e6/took)
+		}
 	}
-	*memory = append(*memory, anonymousOf(p.pid()))
-	return nil
-}
-
-func median[T int64 | time.Duration](v []T) T {
-	if len(v) == 0 {
-		return 0
+	if p.pid() == 0 {
+		return nil
 	}
-	s := slices.Clone(v)
-	slices.Sort(s)
-	return s[len(s)/2]
+	kib, err := measure.Anonymous(p.pid())
+	r.Add(report.Key{Work: w.phases[0] + ", " + compressor, Figure: "anonymous memory after it", Unit: "MiB"}, p.name(), float64(kib)/1024)
+	return err
 }

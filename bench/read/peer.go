@@ -2,6 +2,8 @@ package main
 
 import (
 	"bufio"
+	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"coracle/bench/measure"
 )
 
 // A peer serves an image at a mount point.
@@ -24,37 +28,26 @@ type peer interface {
 	pid() int
 }
 
-// newPeer returns the peer of a name, or why it cannot be had here.
-func newPeer(name, profile string) (p peer, why string) {
+// newPeer returns the peer of a name, or nil if it cannot be had here.
+func newPeer(r *measure.Run, name, profile string) (peer, error) {
 	switch name {
 	case "kernel":
 		if os.Geteuid() != 0 {
-			return nil, "a loop mount needs root"
+			r.Skip("kernel", "a loop mount needs root")
+			return nil, nil
 		}
-		return &kernel{}, ""
+		return kernel{r}, nil
 	case "ours":
-		return &ours{profile: profile}, ""
+		return &ours{run: r, exe: "/proc/self/exe", profile: profile}, nil
+	}
+	if strings.Contains(name, "/") {
+		return &ours{run: r, exe: name, label: filepath.Base(name)}, nil
+	}
+	if !r.Have(name, name) {
+		return nil, nil
 	}
 	path, err := exec.LookPath(name)
-	if err != nil {
-		return nil, err.Error()
-	}
-	return &squashfuse{path: path}, ""
-}
-
-// anonymousOf returns a process's anonymous memory in KiB.
-func anonymousOf(pid int) int64 {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(b)) {
-		if f := strings.Fields(line); len(f) == 3 && f[0] == "Anonymous:" {
-			n, _ := strconv.ParseInt(f[1], 10, 64)
-			return n
-		}
-	}
-	return 0
+	return &squashfuse{run: r, path: path}, err
 }
 
 // cpuTime returns the processor time used so far by this process, its children
@@ -98,13 +91,13 @@ func unmount(dir string, by ...string) error {
 }
 
 // kernel is a loop mount.
-type kernel struct{}
+type kernel struct{ run *measure.Run }
 
-func (*kernel) name() string { return "kernel" }
-func (*kernel) pid() int     { return 0 }
+func (kernel) name() string { return "kernel" }
+func (kernel) pid() int     { return 0 }
 
-func (*kernel) mount(image string) (string, func() error, error) {
-	dir, err := os.MkdirTemp("", "read-")
+func (k kernel) mount(image string) (string, func() error, error) {
+	dir, err := k.run.TempDir("")
 	if err != nil {
 		return "", nil, err
 	}
@@ -116,6 +109,7 @@ func (*kernel) mount(image string) (string, func() error, error) {
 
 // squashfuse is squashfuse_ll, or another program with its command line.
 type squashfuse struct {
+	run    *measure.Run
 	path   string
 	server int
 }
@@ -124,11 +118,12 @@ func (s *squashfuse) name() string { return filepath.Base(s.path) }
 func (s *squashfuse) pid() int     { return s.server }
 
 func (s *squashfuse) mount(image string) (string, func() error, error) {
-	dir, err := os.MkdirTemp("", "read-")
+	dir, err := s.run.TempDir("")
 	if err != nil {
 		return "", nil, err
 	}
 	c := exec.Command(s.path, "-f", image, dir)
+	measure.Apart(c)
 	if err := c.Start(); err != nil {
 		return "", nil, err
 	}
@@ -145,22 +140,25 @@ func (s *squashfuse) mount(image string) (string, func() error, error) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	return "", nil, fmt.Errorf("%s has not mounted %s", s.path, image)
+	return "", nil, errors.Join(fmt.Errorf("%s has not mounted %s", s.path, image), c.Process.Kill(), c.Wait())
 }
 
 // ours is this program's serve mode: as root in the namespaces of this
 // process, else in new ones, with the root reached through /proc.
 type ours struct {
+	run     *measure.Run
+	exe     string // this program, or another build of it to compare with
+	label   string // of another build
 	profile string
 	runs    int
 	server  int
 }
 
-func (*ours) name() string { return "ours" }
-func (o *ours) pid() int   { return o.server }
+func (o *ours) name() string { return cmp.Or(o.label, "coracle") }
+func (o *ours) pid() int     { return o.server }
 
 func (o *ours) mount(image string) (string, func() error, error) {
-	dir, err := os.MkdirTemp("", "read-")
+	dir, err := o.run.TempDir("")
 	if err != nil {
 		return "", nil, err
 	}
@@ -169,7 +167,7 @@ func (o *ours) mount(image string) (string, func() error, error) {
 		o.runs++
 		args = append(args, filepath.Join(o.profile, fmt.Sprintf("%d.pprof", o.runs)))
 	}
-	c := exec.Command("/proc/self/exe", args...)
+	c := exec.Command(o.exe, args...)
 	c.Stderr = os.Stderr
 	if uid, gid := os.Getuid(), os.Getgid(); uid != 0 {
 		c.SysProcAttr = &syscall.SysProcAttr{
@@ -179,6 +177,7 @@ func (o *ours) mount(image string) (string, func() error, error) {
 			AmbientCaps: []uintptr{unix.CAP_SYS_ADMIN},
 		}
 	}
+	measure.Apart(c)
 	stdin, err := c.StdinPipe()
 	if err != nil {
 		return "", nil, err

@@ -10,16 +10,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A work is what a peer's mount is put through: run, once for each phase.
+// A work is what a peer's mount is put through: run, once for each phase. It
+// returns the bytes that were read of files, where that is what it is about.
 type work struct {
 	name   string
 	phases []string
-	run    func(root string) error
+	run    func(root string) (bytes int64, err error)
 }
 
 var treeWorks = []work{
-	{"walk", []string{"walk with stat, first touch", "the same again"}, func(root string) error { return walk(root, true, nil) }},
-	{"names", []string{"names only, first touch", "the same again"}, func(root string) error { return walk(root, false, nil) }},
+	{"walk", []string{"walk with stat, first touch", "walk with stat, again"}, func(root string) (int64, error) { return 0, walk(root, true, nil) }},
+	{"names", []string{"names only, first touch", "names only, again"}, func(root string) (int64, error) { return 0, walk(root, false, nil) }},
 	{"all", []string{"all files once"}, readAll},
 	{"python", []string{"python imports"}, python},
 }
@@ -101,9 +102,9 @@ func parseDirents(b []byte) []direntry {
 }
 
 // readAll reads every regular file in pieces of 128 KiB.
-func readAll(root string) error {
+func readAll(root string) (bytes int64, err error) {
 	buf := make([]byte, 128<<10)
-	return walk(root, false, func(dir int, name string) error {
+	err = walk(root, false, func(dir int, name string) error {
 		fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_NOFOLLOW, 0)
 		if err != nil {
 			return err
@@ -117,15 +118,17 @@ func readAll(root string) error {
 			if n == 0 {
 				return nil
 			}
+			bytes += int64(n)
 		}
 	})
+	return bytes, err
 }
 
 // python imports three big packages with the image's own interpreter.
-func python(root string) error {
+func python(root string) (int64, error) {
 	pythons, _ := filepath.Glob(filepath.Join(root, "usr/bin/python3.[0-9]*[0-9]"))
 	if len(pythons) == 0 {
-		return fmt.Errorf("the image has no usr/bin/python3.*")
+		return 0, fmt.Errorf("the image has no usr/bin/python3.*")
 	}
 	lib := filepath.Join(root, "usr/lib/x86_64-linux-gnu")
 	path := lib + ":" + lib + "/blas:" + lib + "/lapack"
@@ -134,32 +137,32 @@ func python(root string) error {
 	c.Env = []string{"PYTHONHOME=" + filepath.Join(root, "usr"), "PYTHONDONTWRITEBYTECODE=1",
 		"PYTHONPATH=" + filepath.Join(root, "usr/lib/python3/dist-packages"), "OPENBLAS_NUM_THREADS=1"}
 	if out, err := c.CombinedOutput(); err != nil {
-		return fmt.Errorf("python: %w: %s", err, out)
+		return 0, fmt.Errorf("python: %w: %s", err, out)
 	}
-	return nil
+	return 0, nil
 }
 
 // random reads 4 KiB at 3000 places of the first file, the same for every peer.
-func random(root string) error {
+func random(root string) (int64, error) {
 	all, err := filepath.Glob(filepath.Join(root, "*"))
 	if err != nil || len(all) == 0 {
-		return fmt.Errorf("the image has no file in its root: %w", err)
+		return 0, fmt.Errorf("the image has no file in its root: %w", err)
 	}
 	f, err := os.Open(all[0])
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer f.Close()
 	st, err := f.Stat()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
 	buf := make([]byte, 4096)
 	for range 3000 {
 		if _, err := f.ReadAt(buf, rng.Int64N(st.Size()>>12)<<12); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return 0, nil
 }
