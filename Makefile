@@ -69,11 +69,11 @@ lint: tools ## vet, gofmt, staticcheck
 	PATH="$$($(GO) env GOROOT)/bin:$$PATH" bin/staticcheck -tags $(TAGS) ./...
 
 .PHONY: unit
-unit: build tools ## unit tests, import arrows, init budget; with the race detector where it matters
+unit: build tools ## unit tests, import arrows, counts of work; with the race detector where it matters
 	@$(NEED) build fixtures unit
-	$(GO) test $(VERBOSE) -short -race -tags $(TAGS) $$($(GO) list ./... | grep -vxE 'coracle/e2e|coracle/squash(/[^f].*)?')
+	$(GO) test $(VERBOSE) -short -race -tags $(TAGS) $$($(GO) list ./... | grep -vxE 'coracle/e2e(/rules)?|coracle/squash(/[^f].*)?')
 	$(GO) test $(VERBOSE) -short -race -tags $(TAGS) -skip '$(UNRACED)' ./squash
-	$(GO) test $(VERBOSE) -tags $(TAGS) ./squash/...
+	$(GO) test $(VERBOSE) -tags $(TAGS) ./squash/... ./e2e/rules
 
 .PHONY: e2e
 e2e: build fixtures ## end-to-end tests, as an ordinary user (RUN=regexp)
