@@ -27,6 +27,12 @@ func main() {
 		}
 		return
 	}
+	if isHelper, err := runHelper(os.Args); isHelper {
+		if err != nil {
+			os.Exit(statusRuntime)
+		}
+		return
+	}
 	os.Exit(run(os.Args, os.Environ(), os.Stdin, os.Stdout, os.Stderr))
 }
 

@@ -98,6 +98,7 @@ func (s *sourceFlags) ociOptions(c *cli) (oci.Options, error) {
 	if o.DockerHost == "" {
 		o.DockerHost = c.getenv("DOCKER_HOST")
 	}
+	o.Storage, o.StorageMaps = c.storage, c.storageMaps
 	for _, name := range []string{s.arch, s.platform} {
 		if name == "" {
 			continue

@@ -171,7 +171,7 @@ func (m *Image) readConfig(ctx context.Context, want Platform) error {
 
 func (m *Image) checkConfig(want Platform) error {
 	c := &m.Config
-	if n := len(c.RootFS.DiffIDs); n != 0 && n != m.Layers() {
+	if n := len(c.RootFS.DiffIDs); (n != 0 || m.diffOnly) && n != m.Layers() {
 		return fmt.Errorf("%w: it has %d layers, the manifest %d", ErrConfig, n, m.Layers())
 	}
 	m.Platform = Platform{OS: c.OS, Architecture: c.Architecture, Variant: c.Variant}

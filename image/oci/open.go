@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"coracle/image/oci/storage"
 )
 
 // Options say how images are found. The zero value works.
@@ -21,6 +23,9 @@ type Options struct {
 	Blobs           BlobCache  // keeps what registries send; nil: nothing is kept
 	DockerHost      string     // the Docker daemon's socket, as DOCKER_HOST; "": unix:///var/run/docker.sock
 
+	Storage     func() ([]storage.Place, error) // where Podman keeps images, see [storage.Places]; nil: nowhere
+	StorageMaps func() storage.Maps             // the ids that files there may belong to; nil: none
+
 	// BlobProgress is called with the bytes that have come of a blob from a registry,
 	// from several goroutines. It must return soon. nil: nobody is interested.
 	BlobProgress func(d Descriptor, n int)
@@ -33,13 +38,14 @@ const (
 	transportDockerArchive = "docker-archive"
 	transportDocker        = "docker"
 	transportDaemon        = "docker-daemon"
+	transportStorage       = "containers-storage"
 )
 
 // IsReference reports whether s names an image by a transport of this package, and is no path.
 func IsReference(s string) bool {
 	transport, _, ok := strings.Cut(s, ":")
 	switch transport {
-	case transportLayout, transportArchive, transportDockerArchive, transportDocker, transportDaemon:
+	case transportLayout, transportArchive, transportDockerArchive, transportDocker, transportDaemon, transportStorage:
 		return ok
 	}
 	return false
@@ -64,6 +70,7 @@ type Source struct {
 //
 //	docker://[REGISTRY/]NAME[:TAG][@DIGEST]   registry
 //	docker-daemon:NAME[:TAG]                  the images of a Docker daemon
+//	containers-storage:NAME[:TAG]             the images of Podman, of this user
 //	docker-archive:FILE[:NAME:TAG]            what docker save writes; FILE may be "-"
 //	oci:DIR[:TAG], oci:DIR@DIGEST             OCI layout
 //	oci-archive:FILE[:TAG]                    the same in a tar archive, compressed or not
@@ -113,6 +120,8 @@ func (s *Source) find(ctx context.Context, ref string) error {
 		digest, err = s.openRegistry(rest)
 	case transportDaemon:
 		err = s.openDaemon(ctx, rest)
+	case transportStorage:
+		err = s.openStorage(rest)
 	case transportLayout, transportArchive, transportDockerArchive:
 		digest, err = s.openLocal(ctx, transport, rest)
 	default:
