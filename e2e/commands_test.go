@@ -1,9 +1,15 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"slices"
@@ -24,6 +30,7 @@ import (
 //	samelines FILE1 FILE2     the files have the same lines, in any order
 //	json FILE                 the file is one JSON value that is not empty
 //	port NAME                 sets the variable NAME to a TCP port that nobody listens on
+//	stalling NAME PORT        sets NAME to the port of a registry that has what the one at PORT has, but of blobs over 64 KiB only the beginning
 //	term FILE command...      the command on a terminal, driven by the lines of FILE (see terminal)
 func commands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
@@ -34,6 +41,7 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"json":      cmdJSON,
 		"term":      cmdTerm,
 		"port":      cmdPort,
+		"stalling":  cmdStalling,
 	}
 }
 
@@ -45,6 +53,37 @@ func cmdPort(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	defer l.Close()
 	ts.Setenv(args[0], strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+}
+
+func cmdStalling(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: stalling NAME PORT")
+	}
+	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: "127.0.0.1:" + args[1]})
+	proxy.FlushInterval = -1
+	proxy.ModifyResponse = func(resp *http.Response) error {
+		if strings.Contains(resp.Request.URL.Path, "/blobs/") && resp.ContentLength > 64<<10 {
+			resp.Body = struct {
+				io.Reader
+				io.Closer
+			}{io.MultiReader(io.LimitReader(resp.Body, 32<<10), never{resp.Request.Context()}), resp.Body}
+		}
+		return nil
+	}
+	srv := httptest.NewServer(proxy)
+	ts.Defer(func() {
+		srv.CloseClientConnections()
+		srv.Close()
+	})
+	ts.Setenv(args[0], srv.URL[strings.LastIndexByte(srv.URL, ':')+1:])
+}
+
+// never has nothing to read until its context ends.
+type never struct{ ctx context.Context }
+
+func (n never) Read([]byte) (int, error) {
+	<-n.ctx.Done()
+	return 0, n.ctx.Err()
 }
 
 func cmdStatus(ts *testscript.TestScript, neg bool, args []string) {

@@ -254,12 +254,11 @@ func (m *maker) convert(ctx context.Context, f *os.File, src *oci.Source, dir st
 	if err != nil {
 		return made{}, err
 	}
-	size := img.Size()
-	if err := output.NeedSpace(dir, size); err != nil {
+	if err := m.needSpace(img, dir); err != nil {
 		return made{}, err
 	}
 	m.show.start(img)
-	img.Prefetch(ctx, 3)
+	defer img.Prefetch(ctx, 3)()
 	result, err := build.Convert(ctx, img, f, &m.build)
 	if err != nil {
 		return made{}, &oci.SourceError{Source: src.Name, Err: err}
@@ -268,6 +267,19 @@ func (m *maker) convert(ctx context.Context, f *os.File, src *oci.Source, dir st
 		return made{}, err
 	}
 	return made{result, img.Digest, m.compression()}, nil
+}
+
+// needSpace checks that the cache has room for what is fetched, and dir for an image of about the size of its layers.
+func (m *maker) needSpace(img *oci.Image, dir string) error {
+	size, blobs := img.Size(), img.Missing()
+	if blobs > 0 && m.cache.SharesDisk(dir) {
+		size += blobs
+	} else if blobs > 0 {
+		if err := m.cache.NeedSpace(blobs); err != nil {
+			return err
+		}
+	}
+	return output.NeedSpace(dir, size)
 }
 
 // closing says what was made.

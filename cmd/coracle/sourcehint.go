@@ -3,12 +3,14 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"strings"
 
 	"coracle/image/cache"
 	"coracle/image/layer"
 	"coracle/image/oci"
+	"coracle/image/oci/storage"
 	"coracle/image/output"
 )
 
@@ -20,13 +22,15 @@ func (c *cli) sourceHint(err error) string {
 		ref = source.Source
 	}
 	var choice *oci.ChoiceError
+	var tag *oci.TagError
+	var space *output.SpaceError
 	switch {
 	case errors.Is(err, output.ErrExists):
 		return "replace it with --force"
 	case errors.Is(err, oci.ErrLogin):
-		return "log in: " + c.program + " registry login REGISTRY, podman login or docker login; or use --docker-login" + ofRegistry(ref)
+		return "log in: " + c.program + " registry login " + registryOf(ref) + "; logins of podman and docker serve too, and --docker-login asks"
 	case errors.Is(err, oci.ErrDenied):
-		return "check the name, and the login in ~/.docker/config.json or of podman" + ofRegistry(ref)
+		return "check the name, and the login: " + c.program + " registry list; a new one: " + c.program + " registry login " + registryOf(ref)
 	case errors.Is(err, oci.ErrPlainHTTP):
 		return "if the registry is to be trusted without encryption: --no-https"
 	case errors.Is(err, oci.ErrLimited):
@@ -35,8 +39,18 @@ func (c *cli) sourceHint(err error) string {
 		return "name one behind the source: " + strings.TrimSuffix(ref, ":"+choice.Want) + ":" + choice.Names[0]
 	case errors.As(err, new(*oci.PlatformError)):
 		return "choose one with --platform"
-	case errors.Is(err, oci.ErrNotFound) && strings.HasPrefix(ref, "docker://"):
-		return "the tags there are: skopeo list-tags " + withoutTag(ref)
+	case errors.As(err, &tag):
+		return "the tags there are: " + strings.Join(tag.Nearest(8), ", ") + more(len(tag.Have)-8)
+	case errors.Is(err, oci.ErrNotFound) && (strings.HasPrefix(ref, "docker://") || strings.HasPrefix(ref, "oras://")):
+		return "check the name; what is not public may need a login: " + c.program + " registry login " + registryOf(ref)
+	case errors.Is(err, oci.ErrNoDaemon):
+		return "DOCKER_HOST or --docker-host says where its socket is: unix:///run/user/1000/podman/podman.sock; Podman's images need none: containers-storage:NAME"
+	case errors.Is(err, storage.ErrNoRecord), errors.Is(err, storage.ErrSubIDs):
+		return "podman save --format oci-archive -o image.tar NAME, then oci-archive:image.tar"
+	case errors.As(err, new(*tls.CertificateVerificationError)):
+		return "SSL_CERT_FILE=FILE names the certificate of an authority that you trust"
+	case errors.As(err, &space):
+		return "another place: --dir or the path of the image; CORACLE_CACHEDIR for the cache, which `" + c.program + " cache clean` empties"
 	case errors.Is(err, layer.ErrTooLarge):
 		return "if the image is to be trusted, allow more with --max-size"
 	case errors.Is(err, cache.ErrNoDir):
@@ -47,18 +61,18 @@ func (c *cli) sourceHint(err error) string {
 	return ""
 }
 
-func ofRegistry(ref string) string {
-	name, ok := strings.CutPrefix(ref, "docker://")
-	if n, err := oci.ParseName(name); ok && err == nil {
-		return ": " + n.Registry
+// registryOf returns the registry that a reference names, as login takes it.
+func registryOf(ref string) string {
+	transport, name, ok := strings.Cut(ref, "://")
+	if n, err := oci.ParseName(name); ok && err == nil && transport != "https" {
+		return n.Registry
 	}
-	return ""
+	return "REGISTRY"
 }
 
-func withoutTag(ref string) string {
-	n, err := oci.ParseName(strings.TrimPrefix(ref, "docker://"))
-	if err != nil {
-		return ref
+func more(n int) string {
+	if n > 0 {
+		return ", …"
 	}
-	return "docker://" + n.Registry + "/" + n.Repository
+	return ""
 }

@@ -20,6 +20,8 @@ import (
 
 	"coracle/image/oci"
 	"coracle/image/output"
+
+	"golang.org/x/sys/unix"
 )
 
 // ErrNoDir says that the environment names no place for a cache.
@@ -65,6 +67,15 @@ func Open(dir string) (*Cache, error) {
 		}
 	}
 	return &Cache{dir: dir}, nil
+}
+
+// NeedSpace returns a *[output.SpaceError] if the cache cannot take so many bytes.
+func (c *Cache) NeedSpace(bytes int64) error { return output.NeedSpace(c.dir, bytes) }
+
+// SharesDisk reports whether the cache lies in the same file system as dir.
+func (c *Cache) SharesDisk(dir string) bool {
+	var a, b unix.Stat_t
+	return unix.Stat(c.dir, &a) == nil && unix.Stat(dir, &b) == nil && a.Dev == b.Dev
 }
 
 func (c *Cache) blobPath(d oci.Digest) string {

@@ -97,6 +97,8 @@ func (r *registry) token(ctx context.Context, c challenge, scope string) (string
 	if err != nil {
 		return "", err
 	}
+	ctx, cancel := context.WithTimeout(ctx, headerTimeout)
+	defer cancel()
 	req, err := tokenRequest(ctx, realm, c.params["service"], scope, cred)
 	if err != nil {
 		return "", err

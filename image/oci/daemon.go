@@ -2,6 +2,7 @@ package oci
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -55,7 +56,7 @@ func (s *Source) openDaemon(ctx context.Context, name string) error {
 // daemonGet sends a request to the daemon at the socket path.
 func daemonGet(ctx context.Context, socket, path string) (io.ReadCloser, error) {
 	if _, err := os.Stat(socket); err != nil {
-		return nil, fmt.Errorf("no Docker daemon: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrNoDaemon, err)
 	}
 	client := &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -69,7 +70,11 @@ func daemonGet(ctx context.Context, socket, path string) (io.ReadCloser, error) 
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return nil, err
+		var failed *url.Error
+		if errors.As(err, &failed) {
+			err = failed.Err
+		}
+		return nil, fmt.Errorf("%w: %w", ErrNoDaemon, err)
 	}
 	switch resp.StatusCode {
 	case http.StatusOK:

@@ -1,8 +1,10 @@
 package oci
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -24,6 +26,8 @@ var (
 	ErrPlainHTTP = errors.New("the registry does not speak HTTPS")
 	ErrLimited   = errors.New("the registry limits the number of downloads")
 	ErrRegistry  = errors.New("the registry answers with an error")
+	ErrSlow      = errors.New("the registry is too slow")
+	ErrNoDaemon  = errors.New("no Docker daemon answers")
 )
 
 // A SourceError is an error about the image that Source names.
@@ -80,3 +84,33 @@ func (e *ChoiceError) Error() string {
 
 // Is makes errors.Is(err, ErrNotFound) hold.
 func (e *ChoiceError) Is(target error) bool { return target == ErrNotFound }
+
+// A TagError says that a repository has no image of a tag. It is an [ErrNotFound].
+type TagError struct {
+	Tag  string
+	Have []string // tags that there are, not necessarily all
+	Err  error
+}
+
+func (e *TagError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *TagError) Unwrap() error { return e.Err }
+
+// Nearest returns at most n of the tags that there are: those that begin as the wanted one does, then the last in the
+// order of names.
+func (e *TagError) Nearest(n int) []string {
+	list := slices.Clone(e.Have)
+	slices.SortFunc(list, func(a, b string) int {
+		return cmp.Or(commonPrefix(b, e.Tag)-commonPrefix(a, e.Tag), strings.Compare(b, a))
+	})
+	return list[:min(n, len(list))]
+}
+
+func commonPrefix(a, b string) int {
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
+}

@@ -87,6 +87,14 @@ func (f *fakeRegistry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Write(f.manifests[ref])
 		return
 	}
+	if path == "tags/list" {
+		answer := struct{ Tags []string }{[]string{"bad\x1b tag"}}
+		for tag := range f.manifests {
+			answer.Tags = append(answer.Tags, tag) // digests too, which are no tags
+		}
+		json.NewEncoder(w).Encode(answer)
+		return
+	}
 	if d, ok := strings.CutPrefix(path, "blobs/"); ok && f.blobs[Digest(d)] != nil {
 		f.blob(w, r, f.blobs[Digest(d)])
 		return

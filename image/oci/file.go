@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -142,37 +143,66 @@ func (r *remote) artifact(ctx context.Context, n Name, want Platform) (m Manifes
 // findURL begins to fetch a file from a web server. Its digest stands for what the
 // server says about the file, and is not verified.
 func findURL(ctx context.Context, ref string, o *Options) (*File, error) {
-	client := &http.Client{Transport: newTransport()}
-	resp, err := retry(ctx, func() (*http.Response, error) {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, ref, nil)
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrReference, err)
-		}
-		req.Header.Set("User-Agent", userAgent)
-		resp, err := client.Do(req)
-		if err != nil {
-			return nil, networkError(err)
-		}
-		if resp.StatusCode != http.StatusOK {
+	client := newClient(newTransport())
+	says := func(resp *http.Response) []string {
+		return []string{resp.Header.Get("ETag"), resp.Header.Get("Last-Modified")}
+	}
+	var first []string
+	t := &transfer{ctx: ctx, size: -1, stall: o.patience}
+	t.get = func(ctx context.Context, header http.Header) (*http.Response, error) {
+		resp, err := getURL(ctx, client, ref, header)
+		if err == nil && first != nil && !slices.Equal(first, says(resp)) {
 			resp.Body.Close()
-			return nil, &statusError{status: resp.StatusCode, err: urlStatus(resp.StatusCode)}
+			err = errors.New("the file has changed while it was fetched")
 		}
-		return resp, nil
+		return resp, err
+	}
+	var head *http.Response
+	_, err := retry(ctx, func() (struct{}, error) {
+		ctx, cancel := context.WithCancelCause(ctx)
+		resp, err := t.get(ctx, http.Header{})
+		if err != nil {
+			cancel(nil)
+			return struct{}{}, err
+		}
+		head = resp
+		t.begin(resp, cancel)
+		return struct{}{}, nil
 	})
 	if err != nil {
 		return nil, err
 	}
+	first, t.size = says(head), head.ContentLength
 	name := WithoutPassword(ref)
-	says := []string{name, resp.Header.Get("ETag"), resp.Header.Get("Last-Modified"), fmt.Sprint(resp.ContentLength)}
-	f := &File{Name: name, Digest: DigestOf([]byte(strings.Join(says, "\n"))), Size: resp.ContentLength}
-	f.close = func() { resp.Body.Close() }
+	text := strings.Join(append(append([]string{name}, first...), fmt.Sprint(t.size)), "\n")
+	f := &File{Name: name, Digest: DigestOf([]byte(text)), Size: t.size}
+	f.close = func() { t.Close() }
 	f.open = func(context.Context) (io.ReadCloser, error) {
 		if o.BlobProgress == nil {
-			return resp.Body, nil
+			return t, nil
 		}
-		return &progressReader{resp.Body, Descriptor{Digest: f.Digest, Size: f.Size}, o.BlobProgress}, nil
+		return &progressReader{t, Descriptor{Digest: f.Digest, Size: f.Size}, o.BlobProgress}, nil
 	}
 	return f, nil
+}
+
+// getURL sends one request.
+func getURL(ctx context.Context, client *http.Client, ref string, header http.Header) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, ref, nil)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrReference, err)
+	}
+	req.Header = header
+	req.Header.Set("User-Agent", userAgent)
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, networkError(err)
+	}
+	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusPartialContent {
+		resp.Body.Close()
+		return nil, &statusError{status: resp.StatusCode, err: urlStatus(resp.StatusCode)}
+	}
+	return resp, nil
 }
 
 var errServer = errors.New("the server answers with an error")

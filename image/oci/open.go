@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"coracle/image/oci/storage"
 )
@@ -29,6 +30,8 @@ type Options struct {
 	// BlobProgress is called with the bytes that have come of a blob from a registry,
 	// from several goroutines. It must return soon. nil: nobody is interested.
 	BlobProgress func(d Descriptor, n int)
+
+	patience time.Duration // instead of manifestTimeout and stallTimeout; 0: those
 }
 
 // The transports: what a reference begins with.

@@ -3,7 +3,6 @@ package oci
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -167,6 +166,3 @@ func (s *stored) blob(ctx context.Context, d Descriptor) (io.ReadCloser, error) 
 }
 
 func (s *stored) close() error { return s.set.Close() }
-
-// IsNoRecord reports whether a store lacks what an image's layers were made of.
-func IsNoRecord(err error) bool { return errors.Is(err, storage.ErrNoRecord) }

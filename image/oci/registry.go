@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -33,29 +34,37 @@ type registry struct {
 	cred *Credential
 }
 
-// Timeouts of one request.
-const (
-	headerTimeout = 60 * time.Second // until the answer begins
-	stallTimeout  = 60 * time.Second // between two pieces of a blob
-)
+// headerTimeout is how long a request waits until its answer begins.
+const headerTimeout = 60 * time.Second
+
+// newClient returns a client that follows ten redirections, as far as anybody needs.
+func newClient(t *http.Transport) *http.Client {
+	return &http.Client{Transport: t, CheckRedirect: func(_ *http.Request, via []*http.Request) error {
+		if len(via) >= 10 {
+			return fmt.Errorf("%w: redirections without end", ErrRegistry)
+		}
+		return nil
+	}}
+}
 
 func newTransport() *http.Transport {
 	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 30 * time.Second}).DialContext,
-		TLSHandshakeTimeout:   30 * time.Second,
-		ResponseHeaderTimeout: headerTimeout,
-		MaxIdleConnsPerHost:   4,
-		IdleConnTimeout:       30 * time.Second,
-		ForceAttemptHTTP2:     true,
-		DisableCompression:    true,
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout:    30 * time.Second,
+		ResponseHeaderTimeout:  headerTimeout,
+		MaxResponseHeaderBytes: 1 << 20,
+		MaxIdleConnsPerHost:    4,
+		IdleConnTimeout:        30 * time.Second,
+		ForceAttemptHTTP2:      true,
+		DisableCompression:     true,
 	}
 }
 
 // newRegistry returns a client for the repository at an endpoint.
 func newRegistry(n Name, e endpoint, o *Options) *registry {
 	t := newTransport()
-	r := &registry{name: n, host: e.host, prefix: e.repository, scheme: "https", o: o, client: &http.Client{Transport: t}}
+	r := &registry{name: n, host: e.host, prefix: e.repository, scheme: "https", o: o, client: newClient(t)}
 	if e.insecure {
 		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
 	}
@@ -88,9 +97,9 @@ func (r *registry) get(ctx context.Context, path string, header http.Header) (*h
 }
 
 // fetch is get for any address of the registry; scope is what a login is asked for.
-func (r *registry) fetch(ctx context.Context, url, scope string, header http.Header) (*http.Response, error) {
+func (r *registry) fetch(ctx context.Context, address, scope string, header http.Header) (*http.Response, error) {
 	for attempt := 0; ; attempt++ {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrReference, err)
 		}
@@ -185,12 +194,19 @@ func registryMessage(body io.Reader) string {
 	return shorten(e.Message)
 }
 
-// networkError names what is behind an error of the HTTP client.
+// networkError names what is behind an error of the HTTP client, without the address, which may hold a key.
 func networkError(err error) error {
 	if strings.Contains(err.Error(), "server gave HTTP response to HTTPS client") {
 		return ErrPlainHTTP
 	}
-	return err
+	var failed *url.Error
+	if !errors.As(err, &failed) {
+		return err
+	}
+	if u, perr := url.Parse(failed.URL); perr == nil && u.Host != "" {
+		return fmt.Errorf("%s: %w", u.Host, failed.Err)
+	}
+	return failed.Err
 }
 
 // maxTries is how often a request is sent.

@@ -174,6 +174,25 @@ func TestRegistryOneRequest(t *testing.T) {
 	}
 }
 
+// Whoever asks for a tag that is not there learns which ones are.
+func TestRegistryTags(t *testing.T) {
+	f := newFake(t)
+	for _, tag := range []string{"1.9", "1.10", "2"} {
+		f.addManifest(tag, typeManifest, f.manifests["latest"])
+	}
+	_, err := layerText("docker://"+f.host()+"/team/app:1.8", &Options{})
+	var tag *TagError
+	if !errors.As(err, &tag) || !errors.Is(err, ErrNotFound) {
+		t.Fatalf("%v, want a TagError", err)
+	}
+	if got := tag.Nearest(3); !reflect.DeepEqual(got, []string{"1.9", "1.10", "latest"}) {
+		t.Errorf("Nearest(3) = %q", got)
+	}
+	if got := tag.Nearest(9); len(got) != 4 {
+		t.Errorf("Nearest(9) = %q", got)
+	}
+}
+
 func TestRegistryHTTPS(t *testing.T) {
 	f := newFake(t)
 	_, err := Find(context.Background(), "docker://"+f.host()+"/team/app", nil)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 )
 
 // A remote is an image in a registry, or in a mirror of it: the first that has the
@@ -51,6 +52,11 @@ func (r *remote) root(ctx context.Context) ([]byte, string, error) {
 			return nil, "", context.Cause(ctx)
 		}
 		first = err // the registry itself comes last, and knows best
+	}
+	if errors.Is(first, ErrNotFound) && r.name.Digest == "" {
+		if tags := r.ends[len(r.ends)-1].tags(ctx); len(tags) > 0 {
+			first = &TagError{Tag: r.name.Tag, Have: tags, Err: first}
+		}
 	}
 	return nil, "", first
 }
@@ -131,21 +137,40 @@ func (p *progressReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Prefetch fetches the layers into the blob cache, newest first, parallel at a time,
-// until all are there or ctx ends. Without a cache it does nothing. An error is left to
-// who asks for the layer.
-func (m *Image) Prefetch(ctx context.Context, parallel int) {
+// Missing returns the bytes of layers that a blob cache has yet to take. The manifest's sizes are what it goes by.
+func (m *Image) Missing() (n int64) {
 	r, ok := m.store.(*remote)
 	if !ok || r.blobs == nil {
-		return
+		return 0
 	}
+	for _, d := range m.Manifest.Layers {
+		f, err := r.blobs.Open(d.Digest)
+		if err != nil {
+			n += max(0, d.Size)
+			continue
+		}
+		f.Close()
+	}
+	return n
+}
+
+// Prefetch fetches the layers into the blob cache, newest first, parallel at a time, until all are there or ctx ends.
+// Without a cache it does nothing. An error is left to who asks for the layer. stop ends it, and returns when nothing is
+// being fetched any more, so that no half of a blob and no lock stays behind.
+func (m *Image) Prefetch(ctx context.Context, parallel int) (stop func()) {
+	r, ok := m.store.(*remote)
+	if !ok || r.blobs == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
 	todo := make(chan Descriptor, m.Layers())
 	for i := m.Layers() - 1; i >= 0; i-- {
 		todo <- m.Manifest.Layers[i]
 	}
 	close(todo)
+	var all sync.WaitGroup
 	for range parallel {
-		go func() {
+		all.Go(func() {
 			for d := range todo {
 				if ctx.Err() != nil {
 					return
@@ -154,6 +179,10 @@ func (m *Image) Prefetch(ctx context.Context, parallel int) {
 					f.Close()
 				}
 			}
-		}()
+		})
+	}
+	return func() {
+		cancel()
+		all.Wait()
 	}
 }
