@@ -15,7 +15,8 @@ func buildCommand() command {
 	return command{
 		name: "build", args: "IMAGE SOURCE", short: "make an image file of a container image", group: "Images",
 		about: "SOURCE is docker://NAME, oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE (- for standard input),\n" +
-			"docker-daemon:NAME, oras://NAME, the http(s):// address of an image file, an image file or a directory.",
+			"docker-daemon:NAME, containers-storage:NAME (of Podman), oras://NAME, the http(s):// address of an image file,\n" +
+			"an image file or a directory.",
 		examples: []string{
 			`build app.sif docker://registry.example/app:1`,
 			`build --compression gzip:9 app.sif oci-archive:app.tar`,
