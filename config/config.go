@@ -149,8 +149,47 @@ func (l *loader) toml(name string, site bool) bool {
 		l.fail(name, errors.New("image_paths and image_owners are for the site's file"))
 		return true
 	}
+	if !site {
+		l.checkUser(&f, name)
+	}
 	l.add(&f, name)
 	return true
+}
+
+// checkUser makes sure that a user's file does not say what the site forbids to say by a flag.
+func (l *loader) checkUser(f *file, name string) {
+	for _, key := range []struct {
+		name  string
+		set   bool
+		flags []string
+	}{
+		{"bind", len(f.Bind) > 0, []string{"bind", "mount"}},
+		{"no_mount", len(f.NoMount) > 0, []string{"no-mount"}},
+		{"session_size", f.SessionSize != "", []string{"writable-tmpfs"}},
+		{"scratch_dir", f.ScratchDir != "", []string{"scratch-overlay"}},
+		{"gpu", f.GPU != "" && f.GPU != "none", strings.Split(f.GPU, ",")},
+	} {
+		for _, flag := range key.flags {
+			if v, no := l.conf.Forbids(flag); key.set && no {
+				l.fail(name, fmt.Errorf("%s: --%s is not allowed here (%s)", key.name, flag, v.Origin))
+			}
+		}
+	}
+}
+
+// Forbids tells whether a flag, by its long name without dashes, is forbidden, and by what.
+func (c *Config) Forbids(flag string) (Value, bool) {
+	for _, v := range c.Forbid {
+		if name := strings.TrimLeft(v.Text, "-"); name == flag || name == SameFlag(flag) {
+			return v, true
+		}
+	}
+	return Value{}, false
+}
+
+// SameFlag is the flag that means the same as flag, by the name that rules for both have; "" none.
+func SameFlag(flag string) string {
+	return map[string]string{"mount": "bind", "nvccli": "nv", "pwd": "cwd", "network": "net"}[flag]
 }
 
 // add puts a file on top of those before.
@@ -159,11 +198,15 @@ func (l *loader) add(f *file, name string) {
 	for _, list := range []struct {
 		to   *[]Value
 		from []string
+		rule bool // one that cannot be kept forbids all the more
 	}{
-		{&c.Bind, f.Bind}, {&c.NoMount, f.NoMount}, {&c.Forbid, f.Forbid}, {&c.ImagePaths, f.ImagePaths}, {&c.ImageOwners, f.ImageOwners},
+		{&c.Bind, f.Bind, false}, {&c.NoMount, f.NoMount, false},
+		{&c.Forbid, f.Forbid, true}, {&c.ImagePaths, f.ImagePaths, true}, {&c.ImageOwners, f.ImageOwners, true},
 	} {
 		for _, s := range list.from {
-			if s, ok := l.expand(s); ok {
+			if full, ok := l.expand(s); ok {
+				*list.to = append(*list.to, Value{full, name})
+			} else if list.rule {
 				*list.to = append(*list.to, Value{s, name})
 			}
 		}

@@ -47,6 +47,16 @@ func TestLoad(t *testing.T) {
 		{name: "ours in place of Apptainer's", files: map[string]string{apptainerFile: "bind path = /gpfs\n", SiteFile: ""}},
 		{name: "a home of somebody else's", files: map[string]string{user: "forbidden"}},
 		{name: "a site's file that cannot be read", files: map[string]string{SiteFile: "forbidden"}, err: "coracle.toml: permission denied"},
+		{name: "a rule with a variable that is not set forbids all the more", files: map[string]string{
+			SiteFile: "image_paths = ['/apps/$NOBODY']\nimage_owners = ['$NOBODY']\nbind = ['/apps/$NOBODY']\n",
+		}, want: Config{ImagePaths: []Value{{"/apps/$NOBODY", SiteFile}}, ImageOwners: []Value{{"$NOBODY", SiteFile}}}},
+		{name: "what a flag may not say", files: map[string]string{SiteFile: "forbid = ['--bind']\n", user: "bind = ['/x']\n"},
+			err: "coracle.toml: bind: --bind is not allowed here (" + SiteFile + ")"},
+		{name: "nor by another name", files: map[string]string{SiteFile: "forbid = ['mount']\n", user: "bind = ['/x']\n"}, err: "coracle.toml: bind: --mount is not"},
+		{name: "driver", files: map[string]string{SiteFile: "forbid = ['nv']\n", user: "gpu = 'rocm,nv'\n"}, err: "coracle.toml: gpu: --nv is not"},
+		{name: "no driver", files: map[string]string{SiteFile: "forbid = ['nv']\ngpu = 'nv'\n", user: "gpu = 'none'\n"},
+			want: Config{Forbid: []Value{{"nv", SiteFile}}, GPU: Value{"none", user}}},
+		{name: "size", files: map[string]string{SiteFile: "forbid = ['writable-tmpfs']\n", user: "session_size = '1G'\n"}, err: "coracle.toml: session_size: --writable-tmpfs"},
 		{name: "unknown key", files: map[string]string{SiteFile: "binds = []\n"}, err: `coracle.toml: unknown key "binds"; the keys are bind `},
 		{name: "no TOML", files: map[string]string{SiteFile: "\nbind = [\n\n"}, err: "coracle.toml: line "},
 		{name: "wrong kind", files: map[string]string{SiteFile: "bind = 3\n"}, err: "coracle.toml: "},
@@ -71,4 +81,13 @@ func FuzzLoad(f *testing.F) {
 	f.Fuzz(func(_ *testing.T, a, b string) {
 		Load(user, env, files(map[string]string{user: a, apptainerFile: b}))
 	})
+}
+
+func TestForbids(t *testing.T) {
+	c := Config{Forbid: []Value{{"bind", SiteFile}, {"--nvccli", SiteFile}}}
+	for flag, want := range map[string]bool{"bind": true, "mount": true, "nvccli": true, "nv": false, "home": false, "": false} {
+		if _, got := c.Forbids(flag); got != want {
+			t.Errorf("Forbids(%q) = %v, want %v", flag, got, want)
+		}
+	}
 }

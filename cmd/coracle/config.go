@@ -52,11 +52,12 @@ func (c *cli) configure(flags []flag) error {
 	if c.conf, err = config.Load(user, get, readConfig); err != nil {
 		return err
 	}
+	if err := knownFlags(c.conf.Forbid); err != nil {
+		return err
+	}
 	for _, f := range flags {
-		for _, v := range c.conf.Forbid {
-			if f.set && strings.TrimLeft(v.Text, "-") == f.name {
-				return fmt.Errorf("--%s is not allowed here (%s)", f.name, v.Origin)
-			}
+		if v, no := c.conf.Forbids(f.name); no && f.set {
+			return fmt.Errorf("--%s is not allowed here (%s)", f.name, v.Origin)
 		}
 		if f.set {
 			c.set = append(c.set, f.name)
@@ -64,6 +65,25 @@ func (c *cli) configure(flags []flag) error {
 	}
 	if dir := c.conf.CacheDir.Text; dir != "" && cacheVariable(c.env) == "" {
 		c.env = append(c.env[:len(c.env):len(c.env)], "CORACLE_CACHEDIR="+dir)
+	}
+	return nil
+}
+
+// knownFlags makes sure that what is forbidden is there: a name with a mistake in it would forbid nothing.
+func knownFlags(forbid []config.Value) error {
+	for _, v := range forbid {
+		name := strings.TrimLeft(v.Text, "-")
+		has := func(f flag) bool { return f.name == name }
+		var a actionFlags
+		if slices.ContainsFunc(a.table(true), has) {
+			continue
+		}
+		if !slices.ContainsFunc(commands(), func(c command) bool {
+			t, _ := c.build()
+			return slices.ContainsFunc(t, has)
+		}) {
+			return &config.FileError{Path: v.Origin, Err: fmt.Errorf("forbid: there is no flag --%s", name)}
+		}
 	}
 	return nil
 }

@@ -177,10 +177,13 @@ func (c *cli) plan(req *runtime.Request, img *image.Image) (*runtime.Plan, error
 			return nil, err
 		}
 		defer d.Close()
+		if err := c.allowed(d); err != nil {
+			return nil, err
+		}
 		data = append(data, rootOf(d))
 	}
 	root := rootOf(img)
-	layers, err := openLayers(req, &facts, &root)
+	layers, err := c.openLayers(req, &facts, &root)
 	defer layers.close()
 	if err != nil {
 		return nil, err

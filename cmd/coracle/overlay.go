@@ -123,7 +123,7 @@ func (l openedLayers) close() {
 
 // openLayers looks at what the request lays over the root and fills in the facts about it. root's tree becomes
 // the one with everything on top.
-func openLayers(req *runtime.Request, facts *runtime.Facts, root *runtime.Root) (all openedLayers, err error) {
+func (c *cli) openLayers(req *runtime.Request, facts *runtime.Facts, root *runtime.Root) (all openedLayers, err error) {
 	if req.WritableTmpfs && req.TmpfsSize == 0 {
 		facts.Memory = probe.Memory("")
 	}
@@ -139,6 +139,11 @@ func openLayers(req *runtime.Request, facts *runtime.Facts, root *runtime.Root) 
 			return all, &overlayError{o.Path, err}
 		}
 		for _, img := range parts {
+			if img.Format != image.Directory { // what is in a file is an image like another
+				if err := c.allowed(img); err != nil {
+					return all, err
+				}
+			}
 			f := runtime.OverlayFacts{Overlay: o, Root: rootOf(img)}
 			layer := image.Layer{Tree: img.Tree, Squash: img.Squash}
 			if img.Format == image.Directory {

@@ -24,6 +24,9 @@ const maxName = 128
 type NameError struct{ Name string }
 
 func (e *NameError) Error() string {
+	if len(e.Name) > maxName {
+		return fmt.Sprintf("instance name %.20q…: longer than %d bytes", e.Name, maxName)
+	}
 	return fmt.Sprintf("instance name %q: want letters, digits, and . _ - but not at the start", e.Name)
 }
 
