@@ -42,6 +42,9 @@ func (w *Writer) extent(d Data) (extent, error) {
 		if x.same != nil {
 			x.start, x.sparse, x.blocks = x.same.start, x.same.sparse, x.same.blocks
 		}
+		if x.section != nil {
+			x.start += x.section.start
+		}
 		return x, nil
 	}
 	return extent{}, unfit("contents of another image")

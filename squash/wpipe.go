@@ -41,6 +41,9 @@ type job struct {
 	size uint32 // what goes into the image: out[:size], or raw with dataStored, or nothing for a block of zeros
 	tag  tag    // of what goes into the image
 
+	mark     func(*pipeline) // no block: called in its turn
+	verbatim bool            // raw goes into the image as it is, and belongs to nothing
+
 	file   *extent // a data block of this file; nil: a fragment block
 	first  bool    // the first block of file
 	end    int64   // on the last block of file: bytes in all its blocks; 0 on others
@@ -57,6 +60,8 @@ type extent struct {
 	frag   uint32   // fragment block with the tail end, or noFragment
 	tail   uint32   // offset in it
 	same   *extent  // has start, sparse and blocks instead of this one, or nil
+
+	section *Section // start counts from its start; nil: from the image's
 }
 
 const pipelineBudget = 96 << 20 // bytes of all jobs' buffers, as far as one a worker is possible
@@ -98,7 +103,7 @@ func (p *pipeline) get(blockSize int) *job {
 		j.raw = make([]byte, blockSize)
 		j.out = make([]byte, encodeBound(blockSize))
 	}
-	j.n, j.size, j.file, j.first, j.end = 0, 0, nil, false, 0
+	j.n, j.size, j.file, j.first, j.end, j.verbatim = 0, 0, nil, false, 0, false
 	return j
 }
 
@@ -106,6 +111,22 @@ func (p *pipeline) get(blockSize int) *job {
 func (p *pipeline) put(j *job) {
 	p.pending <- j
 	p.work <- j
+}
+
+// pass sends a job on its way that need not be compressed.
+func (p *pipeline) pass(j *job) {
+	j.verbatim = true
+	j.result <- nil
+	p.pending <- j
+}
+
+// mark has fn called when all that came before has been written, by the goroutine that
+// writes.
+func (p *pipeline) mark(fn func(*pipeline)) {
+	j := <-p.free
+	j.mark = fn
+	j.result <- nil
+	p.pending <- j
 }
 
 // finish waits until all is written, and ends the goroutines.
@@ -180,16 +201,28 @@ func (p *pipeline) commit() {
 				p.setErr(err)
 			}
 		}
+		j.mark = nil
 		p.free <- j
 	}
 }
 
 func (p *pipeline) write(j *job) error {
+	switch {
+	case j.mark != nil:
+		j.mark(p)
+		return nil
+	case j.verbatim:
+		j.size = uint32(j.n) | dataStored
+	}
 	b := j.contents()
 	if len(b) > 0 {
 		if _, err := p.dst.WriteAt(b, p.pos); err != nil {
 			return fmt.Errorf("write squashfs: %w", err)
 		}
+	}
+	if j.verbatim {
+		p.pos += int64(len(b))
+		return nil
 	}
 	if j.file == nil {
 		p.fragments = append(p.fragments, fragment{p.pos, j.size})

@@ -68,6 +68,8 @@ type Writer struct {
 	frags int  // fragment blocks begun
 	tails tailIndex
 	hash  *hasher
+
+	section *Section // that contents go to, or nil
 }
 
 // NewWriter begins an image at the start of dst, which is written to in no

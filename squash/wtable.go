@@ -54,6 +54,7 @@ func (w *Writer) FinishTree(tree Tree) (size int64, err error) {
 	}
 	w.tree = true
 	w.flushFragment()
+	w.pipe.mark(w.section.close)
 	w.pipe.finish()
 	w.tails, w.pipe.large = nil, nil
 	if err = w.pipe.err(); err == nil {

@@ -22,7 +22,7 @@ func cacheCommand() command {
 			f := &cacheFlags{}
 			none := []string{}
 			t := []flag{
-				{name: "type", short: 'T', arg: "TYPE", str: &f.kinds, keys: none, group: "Which", help: "image or blob"},
+				{name: "type", short: 'T', arg: "TYPE", str: &f.kinds, keys: none, group: "Which", help: "image, blob or layer"},
 				{name: "days", short: 'D', arg: "N", str: &f.days, keys: none, help: "not used for N days"},
 				{name: "dry-run", short: 'n', on: &f.dryRun, keys: none, group: "Output", help: "say what clean would remove"},
 				{name: "json", short: 'j', on: &f.json, keys: none, help: "list as JSON"},

@@ -54,10 +54,14 @@ func (m *maker) cached(ctx context.Context, ref string) (string, error) {
 	}
 	defer src.Close()
 	key := cache.Key{Source: src.Name, Digest: src.Digest, Platform: src.Platform().String(), Settings: m.settings()}
-	return m.cache.Image(ctx, key, func(f *output.File) error {
-		_, err := m.convert(ctx, f.File, src, filepath.Dir(f.Name()))
+	var made made
+	path, err := m.cache.Image(ctx, key, func(f *output.File) error {
+		var err error
+		made, err = m.convert(ctx, f.File, src, filepath.Dir(f.Name()))
 		return err
 	})
+	m.keep(path, made.Kept)
+	return path, err
 }
 
 // writeImage writes the image of ref into f, and keeps nothing.
@@ -125,9 +129,9 @@ func (c *cli) listCache(f *cacheFlags) error {
 func (c *cli) chosen(f *cacheFlags, names []string) ([]cache.Entry, string, error) {
 	filter := cache.Filter{Kind: f.kinds, Names: names}
 	switch f.kinds {
-	case "", cache.KindImage, cache.KindBlob:
+	case "", cache.KindImage, cache.KindBlob, cache.KindLayer:
 	default:
-		return nil, "", usageErrorf("--type %q is neither image nor blob", f.kinds)
+		return nil, "", usageErrorf("--type %q is none of image, blob, layer", f.kinds)
 	}
 	if f.days != "" {
 		n, err := strconv.Atoi(f.days)

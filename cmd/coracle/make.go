@@ -85,6 +85,7 @@ func (m *maker) openCache() error {
 	}
 	m.cache.Waiting = func(holder string) { m.show.note("waiting for " + holder + ", which fetches the same") }
 	m.oci.Blobs = m.cache
+	m.build.Keeper = newKeeper(m.cache)
 	return nil
 }
 
@@ -169,6 +170,7 @@ func (m *maker) file(ctx context.Context, path, ref string, force bool) error {
 	if err := f.Commit(); err != nil {
 		return err
 	}
+	m.keep(path, made.Kept)
 	m.show.stop()
 	m.closing(path, made)
 	return nil

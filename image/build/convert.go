@@ -30,6 +30,10 @@ type Options struct {
 	Time    *int64               // seconds since 1970, as SOURCE_DATE_EPOCH; nil: when the image was created
 	From    string               // what the definition file says the image is from; "": the image's source
 
+	// Keeper remembers layers for the next image; nil: none are kept. The bytes of an
+	// image do not depend on it.
+	Keeper Keeper
+
 	// Progress is called now and then with the bytes of uncompressed layers read so far.
 	// It must return soon. nil: nobody is interested.
 	Progress func(read int64)
@@ -37,10 +41,12 @@ type Options struct {
 
 // A Result tells what was made.
 type Result struct {
-	Size   int64 // bytes of the file
-	Inodes int   // files, directories and others in the image
-	Read   int64 // bytes of uncompressed layers
-	Reread int   // layers that had to be read a second time
+	Size   int64  // bytes of the file
+	Inodes int    // files, directories and others in the image
+	Read   int64  // bytes of uncompressed layers
+	Reread int    // layers that had to be read a second time
+	Reused int    // layers whose blocks were copied out of earlier images
+	Kept   []Kept // what to remember of the layers once the image has its place
 }
 
 // ErrEmpty says that an image has no layers.
@@ -59,6 +65,12 @@ type converter struct {
 	read    int64
 	reread  int
 	ahead   map[int]*prefetch
+
+	sections []*squash.Section  // by layer
+	sizes    []int64            // of the uncompressed layers
+	patched  []bool             // layers with contents outside of their sections
+	known    map[int]*keptLayer // see kept
+	reused   int
 }
 
 func newConverter(img *oci.Image, o *Options, w *squash.Writer) *converter {
@@ -69,6 +81,11 @@ func newConverter(img *oci.Image, o *Options, w *squash.Writer) *converter {
 		entries: make([]layer.List, n),
 		data:    make([][]squash.Data, n),
 		ahead:   make(map[int]*prefetch),
+
+		sections: make([]*squash.Section, n),
+		sizes:    make([]int64, n),
+		patched:  make([]bool, n),
+		known:    make(map[int]*keptLayer),
 	}
 }
 
@@ -86,35 +103,64 @@ func (c *converter) merge(ctx context.Context) (*layer.Merger, error) {
 	defer c.closeAll()
 	defer cancel() // before the prefetchers are waited for
 	for n := c.img.Layers() - 1; n >= 0; n-- {
-		if err := c.stream(ctx, n); err != nil {
+		if err := c.layer(ctx, n); err != nil {
 			return nil, err
 		}
 	}
+	c.w.Section() // for what is in none of the layers' own
 	c.shadow = layer.Shadow{}
 	m := layer.NewMerger()
 	for n := range c.entries {
 		if err := m.Apply(c.entries[n].All(n)); err != nil {
 			return nil, err
 		}
+		if c.o.Keeper != nil {
+			continue
+		}
 		c.entries[n] = layer.List{} // with a million files, lists and tree at a time are too much memory
 	}
 	return m, c.fillGaps(ctx, m.Tree())
 }
 
+// layer stores one layer as a section of its own: it is copied from an image that has it,
+// or read.
+func (c *converter) layer(ctx context.Context, n int) error {
+	if k := c.kept(n); k != nil {
+		err := c.reuse(ctx, n, k)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		c.forget(n)
+	}
+	return c.stream(ctx, n)
+}
+
 // stream reads one layer: its headers, and the contents that no newer layer hides.
 func (c *converter) stream(ctx context.Context, n int) error {
-	return c.eachFile(ctx, n, n-1, func(r *layer.Reader, e *layer.Entry) error {
+	c.sections[n] = c.w.Section()
+	next := n - 1
+	if n > 0 && c.kept(next) != nil {
+		next = -1
+	}
+	before := c.read
+	return c.eachFile(ctx, n, next, func(r *layer.Reader, e *layer.Entry) error {
 		c.entries[n].Append(e)
 		c.data[n] = append(c.data[n], squash.Data{})
-		if e.Kind != layer.Inode || e.Type != squash.Regular || e.IsWhiteout() || c.shadow.Hides(e.Name) {
+		if !c.stores(e) {
 			return nil
 		}
 		return c.store(r, e)
 	}, func() {
+		c.sizes[n] = c.read - before
 		if n > 0 {
 			c.shadow.Add(c.entries[n].All(n))
 		}
 	})
+}
+
+// stores tells whether an entry has contents to be stored as its layer passes by.
+func (c *converter) stores(e *layer.Entry) bool {
+	return e.Kind == layer.Inode && e.Type == squash.Regular && !e.IsWhiteout() && !c.shadow.Hides(e.Name)
 }
 
 // store writes the contents of e, which r is at.
@@ -178,6 +224,7 @@ func (c *converter) fillGaps(ctx context.Context, tree *layer.Tree) error {
 			continue
 		}
 		c.reread++
+		c.patched[n] = true
 		err := c.eachFile(ctx, n, -1, func(r *layer.Reader, e *layer.Entry) error {
 			size, ok := missing[n][e.Seq]
 			if !ok {

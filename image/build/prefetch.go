@@ -112,8 +112,14 @@ func (c *converter) open(ctx context.Context, n int) *prefetch {
 	return p
 }
 
-// closeAll ends what is still being read, after an error.
+// closeAll ends what is still being read, after an error, and closes what layers have been
+// copied from.
 func (c *converter) closeAll() {
+	for _, k := range c.known {
+		if k != nil {
+			k.Close()
+		}
+	}
 	for _, p := range c.ahead {
 		p.Close()
 	}

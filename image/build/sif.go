@@ -55,10 +55,14 @@ func Convert(ctx context.Context, img *oci.Image, dst io.WriterAt, o *Options) (
 	if err != nil {
 		return Result{}, fmt.Errorf("squashfs: %w", err)
 	}
+	kept, err := c.keep(dst, file.Partition())
+	if err != nil {
+		return Result{}, err
+	}
 	if size, err = file.Finish(namePartition, img.Platform.Architecture, size); err != nil {
 		return Result{}, err
 	}
-	return Result{Size: size, Inodes: w.Inodes(), Read: c.read, Reread: c.reread}, nil
+	return Result{Size: size, Inodes: w.Inodes(), Read: c.read, Reread: c.reread, Reused: c.reused, Kept: kept}, nil
 }
 
 func (o *Options) from(img *oci.Image) string {

@@ -56,12 +56,13 @@ type Cache struct {
 const (
 	blobDir  = "blob"
 	imageDir = "image"
+	layerDir = "layer"
 	lockDir  = "lock"
 )
 
 // Open returns the cache in dir, which is made if need be, for the user alone.
 func Open(dir string) (*Cache, error) {
-	for _, d := range []string{blobDir, imageDir, lockDir} {
+	for _, d := range []string{blobDir, imageDir, layerDir, lockDir} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o700); err != nil {
 			return nil, fmt.Errorf("cache: %w", err)
 		}

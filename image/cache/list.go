@@ -13,8 +13,8 @@ import (
 
 // An Entry is one file that is kept.
 type Entry struct {
-	Kind string    `json:"kind"` // "image" or "blob"
-	Name string    `json:"name"` // image: the reference it was made from; blob: its digest
+	Kind string    `json:"kind"` // "image", "blob" or "layer"
+	Name string    `json:"name"` // image: the reference it was made from; blob: its digest; layer: a number
 	From string    `json:"digest,omitempty"`
 	Size int64     `json:"size"` // bytes on disk
 	Used time.Time `json:"used"` // when it was last asked for
@@ -25,13 +25,14 @@ type Entry struct {
 const (
 	KindImage = "image"
 	KindBlob  = "blob"
+	KindLayer = "layer" // what is known of a layer in an image file
 )
 
 // List returns what the cache in dir keeps, the most recently used first. A cache that
 // does not exist is empty.
 func List(dir string) ([]Entry, error) {
 	var list []Entry
-	for _, kind := range []string{imageDir, blobDir} {
+	for _, kind := range []string{imageDir, blobDir, layerDir} {
 		files, err := os.ReadDir(filepath.Join(dir, kind))
 		if os.IsNotExist(err) {
 			continue
@@ -102,7 +103,7 @@ func Remove(e Entry) error {
 // Sweep removes what crashed processes have left: files that never got their name and
 // locks, older than a day.
 func Sweep(dir string, now time.Time) {
-	for _, kind := range []string{imageDir, blobDir, lockDir} {
+	for _, kind := range []string{imageDir, blobDir, layerDir, lockDir} {
 		files, _ := os.ReadDir(filepath.Join(dir, kind))
 		for _, f := range files {
 			fi, err := f.Info()

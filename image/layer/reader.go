@@ -51,6 +51,10 @@ func (l *Limits) entry(size int64) error {
 	return nil
 }
 
+// Count counts an entry with size bytes of contents that is not read. The error wraps
+// [ErrTooLarge] or [ErrTooMany].
+func (l *Limits) Count(size int64) error { return l.entry(size) }
+
 func (l *Limits) read(n int) error {
 	l.stream += int64(n)
 	if l.stream > l.maxSize()+(l.entries+256)*archiveSlack {

@@ -53,6 +53,15 @@ func (m *Image) Size() int64 {
 	return n
 }
 
+// LayerID names the contents of layer n: equal ones mean equal contents, which reading
+// them verifies.
+func (m *Image) LayerID(n int) string {
+	if m.diffOnly {
+		return "diff " + string(m.Config.RootFS.DiffIDs[n])
+	}
+	return "blob " + string(m.Manifest.Layers[n].Digest)
+}
+
 // Layer returns the uncompressed tar archive of layer n, counted from 0, the oldest. It
 // can be asked for more than once. What is read is not verified before the stream has
 // ended with io.EOF; the errors wrap [ErrDigest], those of package layer, or are the source's.

@@ -1,0 +1,54 @@
+package cache
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"coracle/image/output"
+)
+
+// maxLayer bounds what is kept of one layer, in bytes.
+const maxLayer = 256 << 20
+
+// errForeign says that somebody else has written what is kept.
+var errForeign = errors.New("it belongs to another user")
+
+// Layer returns what PutLayer kept under a key, which is a digest's hexadecimal digits. It
+// is believed, so that it must be this user's own.
+func (c *Cache) Layer(key string) ([]byte, error) {
+	path := filepath.Join(c.dir, layerDir, filepath.Base(key))
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	fi, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if st, ok := fi.Sys().(*syscall.Stat_t); !ok || int(st.Uid) != os.Geteuid() || fi.Mode().Perm()&0o022 != 0 {
+		return nil, fmt.Errorf("%s: %w", path, errForeign)
+	}
+	if fi.Size() > maxLayer {
+		return nil, fmt.Errorf("%s: %d bytes", path, fi.Size())
+	}
+	touch(path)
+	return io.ReadAll(f)
+}
+
+// PutLayer keeps what is known of a layer, in the place of what was kept before.
+func (c *Cache) PutLayer(key string, b []byte) error {
+	f, err := output.Create(filepath.Join(c.dir, layerDir, filepath.Base(key)), 0o600, true)
+	if err != nil {
+		return fmt.Errorf("cache: %w", err)
+	}
+	defer f.Close()
+	if _, err := f.Write(b); err != nil {
+		return err
+	}
+	return f.Commit()
+}
