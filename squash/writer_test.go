@@ -219,13 +219,13 @@ func TestDuplicates(t *testing.T) {
 // The bytes depend on neither the number of workers nor on how a reader hands
 // out its bytes.
 func TestDeterministic(t *testing.T) {
-	for _, o := range []WriterOptions{{BlockSize: 16 << 10}, {Compression: Compression{Compressor: Gzip}, AlwaysFragments: true}} {
+	for _, o := range allOptions() {
 		var first []byte
 		for _, workers := range []int{1, 2, 8} {
 			o.Workers = workers
 			img := write(t, o, func(w *Writer) *Node {
-				tree := oddTree(t, w, 64<<10)
-				b := noise(3, 1<<20)
+				tree := oddTree(t, w, 1000)
+				b := noise(3, 300<<10)
 				d, err := w.File(iotest.HalfReader(iotest.DataErrReader(bytes.NewReader(b))), int64(len(b)))
 				check(t, err)
 				tree.root.Children = append(tree.root.Children, &Node{Name: "zz", Type: Regular, Data: d})

@@ -138,12 +138,14 @@ func (c *converter) layer(ctx context.Context, n int) error {
 // stream reads one layer: its headers, and the contents that no newer layer hides.
 func (c *converter) stream(ctx context.Context, n int) error {
 	c.sections[n] = c.w.Section()
-	next := n - 1
-	if n > 0 && c.kept(next) != nil {
-		next = -1
+	c.open(ctx, n)
+	for below := n - 1; below >= max(0, n-readAhead); below-- {
+		if c.kept(below) == nil {
+			c.open(ctx, below)
+		}
 	}
 	before := c.read
-	return c.eachFile(ctx, n, next, func(r *layer.Reader, e *layer.Entry) error {
+	return c.eachFile(ctx, n, func(r *layer.Reader, e *layer.Entry) error {
 		c.entries[n].Append(e)
 		c.data[n] = append(c.data[n], squash.Data{})
 		if !c.stores(e) {
@@ -173,13 +175,9 @@ func (c *converter) store(r *layer.Reader, e *layer.Entry) error {
 	return nil
 }
 
-// eachFile calls fn for every entry of layer n, and done at its end. Meanwhile layer
-// next, unless that is negative, is prepared.
-func (c *converter) eachFile(ctx context.Context, n, next int, fn func(*layer.Reader, *layer.Entry) error, done func()) error {
+// eachFile calls fn for every entry of layer n, and done at its end.
+func (c *converter) eachFile(ctx context.Context, n int, fn func(*layer.Reader, *layer.Entry) error, done func()) error {
 	src := c.open(ctx, n)
-	if next >= 0 {
-		c.open(ctx, next)
-	}
 	r := layer.NewReader(src, n, &c.limits)
 	for {
 		if err := ctx.Err(); err != nil {
@@ -225,7 +223,7 @@ func (c *converter) fillGaps(ctx context.Context, tree *layer.Tree) error {
 		}
 		c.reread++
 		c.patched[n] = true
-		err := c.eachFile(ctx, n, -1, func(r *layer.Reader, e *layer.Entry) error {
+		err := c.eachFile(ctx, n, func(r *layer.Reader, e *layer.Entry) error {
 			size, ok := missing[n][e.Seq]
 			if !ok {
 				return nil

@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -174,7 +175,7 @@ func TestConvert(t *testing.T) {
 	}
 }
 
-// The bytes do not depend on how many workers there are, nor on when and where.
+// The bytes do not depend on how many workers or processors there are, nor on when and where.
 func TestConvertReproducible(t *testing.T) {
 	var members []member
 	for i := range 300 {
@@ -193,6 +194,13 @@ func TestConvertReproducible(t *testing.T) {
 		}
 		if !bytes.Equal(b, first) {
 			t.Errorf("%d workers make other bytes than 1", workers)
+		}
+	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for _, processors := range []int{1, 2} {
+		runtime.GOMAXPROCS(processors)
+		if b := whole(t, ref, nil, 0); !bytes.Equal(b, first) {
+			t.Errorf("%d processors make other bytes", processors)
 		}
 	}
 	when := int64(12345)

@@ -6,6 +6,10 @@ import (
 	"sync"
 )
 
+// readAhead is how many layers are fetched and decompressed, as far as memory allows,
+// beside the one whose contents are stored.
+const readAhead = 3
+
 // How much of a layer is decompressed ahead of the tar reader, in chunks of so many bytes.
 const (
 	chunkSize = 256 << 10
