@@ -155,7 +155,7 @@ bench-read: bench-tools
 .PHONY: bench-convert
 bench-convert: bench-tools
 	$(GO) run -buildvcs=false -trimpath ./e2e/fixtures -out $(FIXTURES) convert
-	$(call compare,convert,bin/bench-convert $(BENCHFLAGS) -archive $(FIXTURES)/app.tar -compression zstd:3$(if $(QUICK),,$(comma)gzip:6))
+	$(call compare,convert,bin/bench-convert $(BENCHFLAGS) -archive $(FIXTURES)/app.tar -changed $(FIXTURES)/app-changed.tar -compression zstd:3$(if $(QUICK),,$(comma)gzip:6))
 
 .PHONY: clean
 clean: ## remove everything that was built

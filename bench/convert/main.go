@@ -3,7 +3,10 @@
 // with apptainer build where there is one: wall time, processor time, peak memory, bytes
 // written beside the output, and its size. The peers take turns.
 //
-//	convert -archive app.tar [-runs 3] [-compression zstd:3,gzip:9] [-coracle bin/coracle] [-dir DIR]
+//	convert -archive app.tar [-changed app-changed.tar] [-runs 3] [-compression zstd:3,gzip:9] [-coracle bin/coracle] [-dir DIR]
+//
+// With -changed, which is the same image with another last layer, it also measures making that one after the first, with the
+// same cache, beside making it alone.
 //
 // umoci needs root to keep owners as the layers record them; for an ordinary user it is
 // left out.
@@ -25,6 +28,7 @@ import (
 func main() {
 	var o options
 	flag.StringVar(&o.archive, "archive", "", "OCI `archive` with one image")
+	flag.StringVar(&o.changed, "changed", "", "OCI `archive` of the same image with another last layer")
 	flag.IntVar(&o.runs, "runs", 0, "how often each peer runs; 0: 3, or 1 with -quick")
 	flag.StringVar(&o.compressions, "compression", "zstd:3", "compressors and levels, as for build, separated by commas")
 	flag.StringVar(&o.coracle, "coracle", "bin/coracle", "our `binary`")
@@ -33,8 +37,8 @@ func main() {
 }
 
 type options struct {
-	archive, compressions, coracle, base string
-	runs                                 int
+	archive, changed, compressions, coracle, base string
+	runs                                          int
 }
 
 // A cost is what a run took.
@@ -68,6 +72,43 @@ func (o *options) run(r *measure.Run) error {
 				add(r, "archive to image, "+compression, p.name, c)
 			}
 		}
+	}
+	if o.changed == "" {
+		return nil
+	}
+	first, _, _ := strings.Cut(o.compressions, ",")
+	for range r.Rounds(o.runs) {
+		if err := o.rebuild(r, first); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rebuild makes the changed image alone, and after the other one.
+func (o *options) rebuild(r *measure.Run, compression string) error {
+	build := func(archive, out, dir string) (cost, error) {
+		return timed(dir, o.coracle, "-q", "build", "--compression", compression, out, "oci-archive:"+archive)
+	}
+	for _, p := range []peer{
+		{"coracle, in full", build},
+		{"coracle, reusing", func(archive, out, dir string) (cost, error) {
+			if c, err := build(o.archive, filepath.Join(dir, "before.sif"), dir); err != nil {
+				return c, err
+			}
+			return build(archive, out, dir)
+		}},
+	} {
+		c, err := once(r, p, o.changed, o.base)
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+		work := report.Key{Work: "last layer changed, " + compression, Unit: "s"}
+		r.Add(work, p.name, c.Wall.Seconds())
+		work.Figure = "processor time"
+		r.Add(work, p.name, c.CPU.Seconds())
+		work.Figure, work.Unit = "peak memory", "MiB"
+		r.Add(work, p.name, float64(c.Peak)/1024)
 	}
 	return nil
 }
@@ -170,7 +211,8 @@ func onlyTag(layout string) (string, error) {
 // timed runs a command with its temporary files in dir.
 func timed(dir, name string, args ...string) (cost, error) {
 	cmd := exec.Command(name, args...)
-	cmd.Env = append(os.Environ(), "TMPDIR="+dir, "APPTAINER_TMPDIR="+dir, "APPTAINER_CACHEDIR="+filepath.Join(dir, "cache"))
+	cmd.Env = append(os.Environ(), "TMPDIR="+dir, "APPTAINER_TMPDIR="+dir, "APPTAINER_CACHEDIR="+filepath.Join(dir, "cache"),
+		"CORACLE_CACHEDIR="+filepath.Join(dir, "cache/coracle"))
 	c, err := measure.Time(cmd)
 	return cost{Cost: c}, err
 }

@@ -38,8 +38,8 @@ func Main(part string, run func(*Run) error) {
 	defer stop()
 	r := &Run{Context: ctx, Results: &report.Results{Machine: machine(part, *quick)}, Quick: *quick}
 	err := run(r)
-	if err == nil {
-		err = r.Err()
+	if r.Err() != nil {
+		err = errors.New("interrupted")
 	}
 	for _, dir := range r.dirs {
 		err = errors.Join(err, remove(dir))

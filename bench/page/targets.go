@@ -105,6 +105,15 @@ func convertTargets() (list []target) {
 			target{what: "scratch space, " + comp + ", MiB", of: convert(comp, "scratch space", ours)},
 			target{what: "size, " + comp + ": ours ÷ mksquashfs", of: convert(comp, "size", ours), over: convert(comp, "size", umoci), most: 1.02})
 	}
+	const again = "last layer changed, zstd:3"
+	reusing, full := "coracle, reusing", "coracle, in full"
+	for _, figure := range []string{"", "processor time"} {
+		what := "conversion after a change of the last layer ÷ in full"
+		if figure != "" {
+			what += ", " + figure
+		}
+		list = append(list, target{what: what, of: ref{"convert", again, 0, figure, reusing}, over: ref{"convert", again, 0, figure, full}, most: 0.1})
+	}
 	return list
 }
 

@@ -28,8 +28,8 @@ type Bar struct {
 
 const (
 	barHeight, barGap, groupGap = 16, 4, 30
-	barNames                    = 150 // the width of the column with the names
-	barValues                   = 60  // room behind the longest bar for its figure
+	letter                      = 8  // about the width of one
+	barValues                   = 60 // room behind the longest bar for its figure
 )
 
 // SVG draws the chart. It returns nil if there is nothing to draw.
@@ -38,14 +38,19 @@ func (c BarChart) SVG() []byte {
 	if len(names) == 0 {
 		return nil
 	}
-	tall := 0.0
+	tall, wide := 0.0, 0.0 // of the plotting area, of the column with the names
 	for _, g := range c.Panels[0].Groups {
 		tall += groupGap + float64(len(g.Bars))*(barHeight+barGap)
+		wide = max(wide, float64(len([]rune(g.Name))*letter))
 	}
+	for name := range names {
+		wide = max(wide, float64(len([]rune(name))*letter))
+	}
+	wide += 24
 	d := newDrawing(width, top+tall+bottom-16, c.Title)
-	each := float64(width-barNames-16) / float64(len(c.Panels))
+	each := (width - wide - 16) / float64(len(c.Panels))
 	for i, p := range c.Panels {
-		p.draw(d, names, barNames+float64(i)*each, each, tall, i == 0)
+		p.draw(d, names, wide+float64(i)*each, each, tall, i == 0)
 	}
 	return d.end()
 }

@@ -128,6 +128,9 @@ func warm(path string) (compressor string, err error) {
 // of this process, its children and the server. (The kernel's own threads are
 // not counted, which favours the loop mount a little.)
 func run(r *measure.Run, image, compressor string, w work, p peer) (err error) {
+	if err := r.Err(); err != nil {
+		return err
+	}
 	root, stop, err := p.mount(image)
 	if err != nil {
 		return err
@@ -136,7 +139,7 @@ func run(r *measure.Run, image, compressor string, w work, p peer) (err error) {
 	for _, phase := range w.phases {
 		key := report.Key{Work: phase + ", " + compressor, Unit: "s"}
 		start, cpu := time.Now(), cpuTime(p.pid())
-		bytes, err := w.run(root)
+		bytes, err := w.run(r, root)
 		if err != nil {
 			return err
 		}

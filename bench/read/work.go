@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -15,12 +16,12 @@ import (
 type work struct {
 	name   string
 	phases []string
-	run    func(root string) (bytes int64, err error)
+	run    func(ctx context.Context, root string) (bytes int64, err error)
 }
 
 var treeWorks = []work{
-	{"walk", []string{"walk with stat, first touch", "walk with stat, again"}, func(root string) (int64, error) { return 0, walk(root, true, nil) }},
-	{"names", []string{"names only, first touch", "names only, again"}, func(root string) (int64, error) { return 0, walk(root, false, nil) }},
+	{"walk", []string{"walk with stat, first touch", "walk with stat, again"}, func(_ context.Context, root string) (int64, error) { return 0, walk(root, true, nil) }},
+	{"names", []string{"names only, first touch", "names only, again"}, func(_ context.Context, root string) (int64, error) { return 0, walk(root, false, nil) }},
 	{"all", []string{"all files once"}, readAll},
 	{"python", []string{"python imports"}, python},
 }
@@ -102,9 +103,12 @@ func parseDirents(b []byte) []direntry {
 }
 
 // readAll reads every regular file in pieces of 128 KiB.
-func readAll(root string) (bytes int64, err error) {
+func readAll(ctx context.Context, root string) (bytes int64, err error) {
 	buf := make([]byte, 128<<10)
 	err = walk(root, false, func(dir int, name string) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_NOFOLLOW, 0)
 		if err != nil {
 			return err
@@ -125,7 +129,7 @@ func readAll(root string) (bytes int64, err error) {
 }
 
 // python imports three big packages with the image's own interpreter.
-func python(root string) (int64, error) {
+func python(_ context.Context, root string) (int64, error) {
 	pythons, _ := filepath.Glob(filepath.Join(root, "usr/bin/python3.[0-9]*[0-9]"))
 	if len(pythons) == 0 {
 		return 0, fmt.Errorf("the image has no usr/bin/python3.*")
@@ -143,7 +147,7 @@ func python(root string) (int64, error) {
 }
 
 // random reads 4 KiB at 3000 places of the first file, the same for every peer.
-func random(root string) (int64, error) {
+func random(_ context.Context, root string) (int64, error) {
 	all, err := filepath.Glob(filepath.Join(root, "*"))
 	if err != nil || len(all) == 0 {
 		return 0, fmt.Errorf("the image has no file in its root: %w", err)
