@@ -3,7 +3,7 @@
 // times say little on a shared machine; the peers take turns, so that a ratio
 // holds for the same minute.
 //
-//	read -tree tree.sqfs -big big.sqfs [-runs 5 | -quick] [-peers ours,kernel,squashfuse_ll]
+//	read -tree tree.sqfs -big big.sqfs [-runs 4 | -quick] [-peers ours,kernel,squashfuse_ll]
 //
 // A peer with a slash in its name is another build of this program: pairs of
 // an older and a newer server show what a change is worth.
@@ -39,7 +39,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.trees, "tree", "", "`images` with many files, separated by commas")
 	flag.StringVar(&o.bigs, "big", "", "`images` with one big file")
-	flag.IntVar(&o.runs, "runs", 0, "how often each workload is run by each peer; 0: 5, or 1 with -quick")
+	flag.IntVar(&o.runs, "runs", 0, "how often each workload is run by each peer; 0: 4, or 1 with -quick")
 	flag.StringVar(&o.peers, "peers", "ours,kernel,squashfuse_ll", "comma separated; the first is what the others are compared with")
 	flag.StringVar(&o.only, "only", "", "run workloads with this in their name")
 	flag.StringVar(&o.profile, "profile", "", "directory for processor profiles of our server")
@@ -53,7 +53,7 @@ type options struct {
 
 func (o *options) run(r *measure.Run) error {
 	if o.runs == 0 {
-		o.runs = r.Times(5, 1)
+		o.runs = r.Times(4, 1)
 	}
 	var ps []peer
 	for name := range strings.SplitSeq(o.peers, ",") {
