@@ -25,6 +25,10 @@ import (
 // ordinary user's, where the binary and the images are.
 const stageKey = "CORACLE_E2E_STAGE"
 
+// modeKey names the environment variable with the mode of the scripts: "" as the host allows, "unsquash" with image files that
+// are extracted, "underlay" without overlayfs for missing mount points.
+const modeKey = "CORACLE_TEST_MODE"
+
 func TestMain(m *testing.M) {
 	flag.Parse()
 	heed(syscall.SIGHUP, syscall.SIGINT)
@@ -83,7 +87,7 @@ func runAsUser() (status int, err error) {
 	defer os.RemoveAll(stage)
 	cmd := account.Command(filepath.Join(stage, filepath.Base(self)), ownFlags()...)
 	cmd.Dir = stage
-	cmd.Env = append(cmd.Env, stageKey+"="+stage, soakKey+"="+os.Getenv(soakKey))
+	cmd.Env = append(cmd.Env, stageKey+"="+stage, soakKey+"="+os.Getenv(soakKey), modeKey+"="+os.Getenv(modeKey))
 	err = cmd.Run()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {

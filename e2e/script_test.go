@@ -75,6 +75,13 @@ func setup(env *testscript.Env) error {
 	env.Setenv("DEBIAN", filepath.Join(fixtures, "debian-zstd.sif"))
 	env.Setenv("BUSYBOX", filepath.Join(fixtures, "busybox.sif"))
 	env.Setenv("MPI", filepath.Join(fixtures, "mpi.sqsh"))
+	switch mode := os.Getenv(modeKey); mode {
+	case "":
+	case "unsquash", "underlay":
+		env.Setenv("CORACLE_"+strings.ToUpper(mode), "1")
+	default:
+		return fmt.Errorf("%s=%s: want unsquash or underlay", modeKey, mode)
+	}
 	env.Setenv("ATTRS", filepath.Join(fixtures, "attrs"))
 	return os.RemoveAll(filepath.Join(env.WorkDir, ".tmp"))
 }
@@ -108,6 +115,12 @@ var features = map[string]func() error{
 	"groups":    func() error { return try("sh", "-c", `test "$(id -G | wc -w)" -ge 2`) },
 }
 
+// modes are conditions that do not hold in one mode: no feature is missing then.
+var modes = map[string]string{
+	"mounted":  "unsquash", // image files are mounted
+	"overlaid": "underlay", // overlayfs makes missing mount points
+}
+
 func program(name string) error {
 	_, err := exec.LookPath(name)
 	return err
@@ -129,6 +142,9 @@ func try(name string, args ...string) error {
 // that a skip never passes for a test. An ordinary user who starts the tests may well
 // have a single group.
 func condition(name string) (bool, error) {
+	if mode, ok := modes[name]; ok {
+		return os.Getenv(modeKey) != mode, nil
+	}
 	probe, ok := features[name]
 	if !ok {
 		return false, fmt.Errorf("unknown condition %q", name)

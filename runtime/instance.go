@@ -227,7 +227,7 @@ func detached(o userns.Outcome) error {
 	if d.Descriptor {
 		d.Plan.Root.Descriptor = userns.DetachImage
 	}
-	return &StageError{&d.Plan, Launch(&d.Plan), sendReport}
+	return &StageError{&d.Plan, Launch(&d.Plan, nil), sendReport}
 }
 
 // inheritReport hands the sockets to the starter on to the next stage.

@@ -3,6 +3,7 @@ package runtime
 import (
 	"fmt"
 	"os"
+	"time"
 
 	"coracle/runtime/cgroup"
 	"coracle/runtime/env"
@@ -14,8 +15,9 @@ import (
 )
 
 // Launch carries the plan out: this process becomes the payload. It must be called on
-// the process's first thread (lock it in an init function) and returns only on failure.
-func Launch(p *Plan) error {
+// the process's first thread (lock it in an init function) and returns only on failure. waiting is told about a
+// long wait for images that are extracted ([waitForImages]); nil: nobody is.
+func Launch(p *Plan, waiting func(took time.Duration)) error {
 	if !p.Limits.Zero() {
 		if err := cgroup.Enter(p.Group, p.Limits); err != nil {
 			warn(p, "the container has no limits of its own: "+err.Error())
@@ -33,6 +35,9 @@ func Launch(p *Plan) error {
 	}
 	if err := up.handOver(sock, &p.Upper); err != nil {
 		return err
+	}
+	if waiting != nil && sock >= 0 && p.Extract.Dir != "" {
+		waitForImages(sock, waiting)
 	}
 	h := p.header()
 	h.Role, h.Sock, h.Namespaces = userns.Enter, sock, p.namespaces()
@@ -89,7 +94,7 @@ func (p *Plan) namespaces() uintptr {
 }
 
 func serverConfig(p *Plan) *server.Config {
-	c := &server.Config{Uid: p.UIDs[0].Inside, Gid: p.GIDs[0].Inside, Key: p.Share, Log: p.ServerLog}
+	c := &server.Config{Uid: p.UIDs[0].Inside, Gid: p.GIDs[0].Inside, Key: p.Share, Dir: p.Extract.Dir, Log: p.ServerLog}
 	if p.Fakeroot == FakerootIDs {
 		c.UIDs, c.GIDs = reach(p.UIDs), reach(p.GIDs)
 	}

@@ -11,9 +11,6 @@ import (
 	"coracle/runtime/env"
 )
 
-// ErrNoFuse: the host has no FUSE for us, and the image is a file.
-var ErrNoFuse = errors.New("images in files need /dev/fuse")
-
 // ErrNoUserNS: the host does not let us create user namespaces.
 var ErrNoUserNS = errors.New("this host does not let users create user namespaces")
 
@@ -27,7 +24,7 @@ func (e *NetworkError) Error() string {
 // New decides a launch. data are the images that binds with image-src take their sources from,
 // in the order of [DataImages].
 //
-// It is pure: the same arguments give the same plan. The error is [ErrNoUserNS], [ErrNoFuse], a
+// It is pure: the same arguments give the same plan. The error is [ErrNoUserNS], a *[RoomError], a
 // [*NetworkError], [ErrNoOverlay], [ErrWriters], an [*UpperError], or one of package bind's.
 func New(req *Request, facts *Facts, root *Root, data []Root) (*Plan, error) {
 	if facts.UserNS != nil {
@@ -40,8 +37,12 @@ func New(req *Request, facts *Facts, root *Root, data []Root) (*Plan, error) {
 	for _, o := range facts.Overlays {
 		served = served || o.Root.Kind == Squashfs
 	}
-	if served && facts.Fuse != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNoFuse, facts.Fuse)
+	var where Extract
+	if served {
+		var err error
+		if where, err = extract(req, facts); err != nil {
+			return nil, err
+		}
 	}
 	if req.Net && req.Network != "" && req.Network != "none" {
 		return nil, &NetworkError{req.Network}
@@ -63,7 +64,7 @@ func New(req *Request, facts *Facts, root *Root, data []Root) (*Plan, error) {
 		PID:      req.PID, Init: req.PID && !req.NoInit, IPC: req.IPC,
 		UTS: req.UTS || req.Hostname != "", Net: req.Net, Hostname: req.Hostname,
 
-		Root: *root, Images: slices.Clip(data),
+		Root: *root, Images: slices.Clip(data), Extract: where,
 		Underlay: req.Underlay || !facts.Overlay,
 		Layout:   mounts.Layout, Dir: mounts.Dirs, Home: mounts.Home,
 		Umask: -1,

@@ -80,6 +80,8 @@ func TestNewErrors(t *testing.T) {
 	forbidden := errors.New("user.max_user_namespaces = 0")
 	noFuse := errors.New("open /dev/fuse: no such file or directory")
 	var network *NetworkError
+	var room *RoomError
+	noexec := Place{Path: "/tmp", NoExec: true}
 	var source *bind.SourceError
 	for _, tt := range []struct {
 		name   string
@@ -90,7 +92,9 @@ func TestNewErrors(t *testing.T) {
 	}{
 		{name: "no user namespaces", change: func(f *Facts) { f.UserNS = forbidden }, is: ErrNoUserNS},
 		{name: "which switch forbids them", change: func(f *Facts) { f.UserNS = forbidden }, is: forbidden},
-		{name: "no fuse", change: func(f *Facts) { f.Fuse = noFuse }, is: ErrNoFuse},
+		{name: "no fuse, no room", change: func(f *Facts) { f.Fuse = noFuse }, is: noFuse},
+		{name: "extracted nowhere", change: func(f *Facts) { f.Fuse, f.Room = noFuse, []Place{noexec, {Path: "/var/tmp", FS: "NFS"}} }, as: &room},
+		{name: "wanted, and no room", req: Request{Unsquash: true}, change: func(f *Facts) { f.Room = []Place{noexec} }, as: &room},
 		{name: "bridge", req: Request{Net: true, Network: "bridge"}, as: &network},
 		{name: "bind source", req: Request{Binds: []bind.Spec{{Source: "/nowhere", Target: "/x"}}}, as: &source},
 	} {

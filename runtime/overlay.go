@@ -44,10 +44,11 @@ type OverlayFacts struct {
 	Place    Place
 }
 
-// A Place is a directory that a writable layer is wanted in.
+// A Place is a directory that a writable layer, or an extracted image, is wanted in.
 type Place struct {
 	Path   string
 	FS     string // a file system that cannot hold such a layer, as people call it; "" it may
+	NoExec bool   // no program can be executed there
 	Denied error  `json:"-"` // why nothing can be made there; nil: it can
 }
 

@@ -53,7 +53,7 @@ func TestStack(t *testing.T) {
 
 func TestStackErrors(t *testing.T) {
 	on := func(fs string, denied error) []OverlayFacts {
-		return []OverlayFacts{{Overlay: Overlay{"/a", false, "--overlay"}, Root: Root{Kind: Sandbox, Path: "/a"}, Place: Place{"/a", fs, denied}}}
+		return []OverlayFacts{{Overlay: Overlay{"/a", false, "--overlay"}, Root: Root{Kind: Sandbox, Path: "/a"}, Place: Place{Path: "/a", FS: fs, Denied: denied}}}
 	}
 	for _, tt := range []struct {
 		name  string
@@ -65,7 +65,7 @@ func TestStackErrors(t *testing.T) {
 		{"two writers", Request{}, Facts{Overlay: true, Overlays: append(on("", nil), on("", nil)...)}, ErrWriters, "only one overlay can be writable: /a and /a"},
 		{"network", Request{}, Facts{Overlay: true, Overlays: on("NFS", nil)}, nil, "--overlay /a: the kernel cannot keep a writable layer on NFS"},
 		{"read-only", Request{}, Facts{Overlay: true, Overlays: on("", unix.EROFS)}, unix.EROFS, "--overlay /a: read-only file system"},
-		{"scratch on the network", Request{ScratchOverlay: "/s"}, Facts{Overlay: true, Scratch: Place{"/s", "Lustre", nil}}, nil,
+		{"scratch on the network", Request{ScratchOverlay: "/s"}, Facts{Overlay: true, Scratch: Place{Path: "/s", FS: "Lustre"}}, nil,
 			"--scratch-overlay /s: the kernel cannot keep a writable layer on Lustre"},
 		{"an old kernel", Request{WritableTmpfs: true}, Facts{Release: "5.4.0"}, ErrNoOverlay,
 			"--writable-tmpfs: this kernel has no overlay file system in user namespaces (5.4.0)"},

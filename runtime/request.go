@@ -44,6 +44,8 @@ type Request struct {
 	Contain  bool      // minimal /dev, empty home and temporary directories
 	NoShare  bool      // an image server of its own
 	Underlay bool      // never overlayfs for missing mount points
+	TmpDir   string    // where image files are extracted if they are, absolute; "": wherever there is room
+	Unsquash bool      // extract image files, whether there is FUSE or not
 	Overlays []Overlay // --overlay, in order: the last one lies on top
 
 	WritableTmpfs  bool
@@ -131,6 +133,7 @@ type Facts struct {
 	Arch     string    // GOARCH name of this machine
 	Release  string    // kernel release, uname -r
 	Fuse     error     `json:"-"` // nil: /dev/fuse can be opened; else why not
+	Room     []Place   // directories that image files may be extracted in, in order; looked at where FUSE is missing or not wanted
 	UserNS   error     `json:"-"` // nil: user namespaces look permitted; else which switch forbids them
 	Overlay  bool      // overlayfs can be expected in user namespaces
 	Umask    int

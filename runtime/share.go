@@ -27,6 +27,9 @@ func shareKey(req *Request, facts *Facts, p *Plan) (key, private string) {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "protocol=%d\nuid=%d\ngid=%d\nuids=%v\ngids=%v\n%s", protocol, facts.UID, facts.GID, p.UIDs, p.GIDs, facts.Scope)
+	if p.Extract.Dir != "" {
+		fmt.Fprintf(&b, "extract=%s\n", p.Extract.Dir)
+	}
 	for _, r := range append([]Root{p.Root}, p.Images...) {
 		if r.Descriptor > 0 { // nobody else has that file
 			return "", "--disable-cache"

@@ -63,6 +63,9 @@ func (p *Plan) treeRows(row func(what, how, attr, why string)) {
 	for i, im := range p.Images {
 		row("image", im.Path, "ro", fmt.Sprintf("number %d, %s", i+1, im.Detail))
 	}
+	if p.Extract.Dir != "" {
+		row("extract", "image files → "+p.Extract.Dir, "", p.Extract.Why)
+	}
 	p.layerRows(row)
 	for _, pt := range p.Layout.Points {
 		kind := "directory"

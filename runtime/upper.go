@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -117,26 +116,23 @@ func scratchPrefix() string { return "coracle-scratch-" + strconv.Itoa(os.Getuid
 // makeScratch makes a directory that is removed at the end, and locks it: that is how others see that it is in use.
 func (d diskUpper) makeScratch(sock int, u *Upper) error {
 	for range 16 {
-		name := scratchPrefix() + strings.ToLower(rand.Text()[:10])
+		name := scratchPrefix() + server.RandomName()
 		if err := server.Remove(sock, d.dir, name); err != nil {
 			return err
 		}
 		if err := unix.Mkdirat(d.dir, name, 0o700); err != nil {
 			return &UpperError{Path: u.Path, Why: u.Why, Err: err}
 		}
-		fd, err := unix.Openat(d.dir, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-		if errors.Is(err, fs.ErrNotExist) {
+		fd, err := server.ClaimDir(d.dir, name)
+		if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, fs.ErrNotExist) {
 			continue // taken for an old one before it was locked
 		}
 		if err != nil {
 			return &UpperError{Path: u.Path, Why: u.Why, Err: err}
 		}
 		u.Made = name
-		err = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			err = makeUpper(u.dir())
-		}
-		if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, fs.ErrNotExist) {
+		err = makeUpper(u.dir())
+		if errors.Is(err, fs.ErrNotExist) {
 			unix.Close(fd)
 			continue
 		}
@@ -151,37 +147,11 @@ func (d diskUpper) makeScratch(sock int, u *Upper) error {
 
 // discardOld has the directories removed that a server left when it was killed: those that nobody has locked.
 func (d diskUpper) discardOld(sock int) {
-	fd, err := unix.Openat(d.dir, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return
-	}
-	f := os.NewFile(uintptr(fd), ".")
-	names, _ := f.Readdirnames(-1)
-	f.Close()
-	for _, name := range names {
-		if !strings.HasPrefix(name, scratchPrefix()) {
-			continue
-		}
-		if old, ok := d.takeOld(name); ok {
+	for _, name := range server.Left(d.dir, scratchPrefix()) {
+		if old, ok := server.TakeOld(d.dir, scratchPrefix(), name); ok {
 			server.Discard(sock, d.dir, old)
 		}
 	}
-}
-
-// takeOld gives a directory of ours that nobody has locked another name, and returns it. Whoever has made it this
-// moment and is about to lock it finds it locked, or gone, and makes another one.
-func (d diskUpper) takeOld(name string) (string, bool) {
-	fd, err := unix.Openat(d.dir, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return "", false
-	}
-	defer unix.Close(fd)
-	var st unix.Stat_t
-	if unix.Fstat(fd, &st) != nil || int(st.Uid) != os.Getuid() || unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) != nil {
-		return "", false
-	}
-	old := scratchPrefix() + "old-" + strings.ToLower(rand.Text()[:10])
-	return old, unix.Renameat(d.dir, name, d.dir, old) == nil
 }
 
 // abandon removes what was made for a server that never came to life. What it may still do itself is done twice.

@@ -5,7 +5,7 @@ type actionFlags struct {
 	binds, mounts, noMount, scratch []string
 	home, workdir, cwd, pwd, shell  string
 	noHome, contain, containAll     bool
-	underlay, noShare               bool
+	underlay, unsquash, noShare     bool
 
 	overlays                      []string
 	writableTmpfs, scratchOverlay string
@@ -69,6 +69,7 @@ func (a *actionFlags) mountFlags() []flag {
 		{name: "workdir", short: 'W', arg: "DIR", str: &a.workdir, help: "keep those directories below DIR, not in memory"},
 		{name: "scratch", short: 'S', arg: "DIR", list: &a.scratch, keys: []string{"SCRATCH", "SCRATCHDIR"}, help: "an empty writable directory at DIR"},
 		{name: "underlay", on: &a.underlay, hidden: true, help: "never overlayfs for mount points that the image lacks"},
+		{name: "unsquash", on: &a.unsquash, hidden: true, help: "extract the image for as long as it runs, as on hosts without /dev/fuse"},
 		{name: "no-share", on: &a.noShare, hidden: true, help: "an image server of its own, not one for the whole job"},
 	}
 }

@@ -36,6 +36,9 @@ func (c *cli) hint(err error) string {
 	if h := layerHint(err); h != "" {
 		return h
 	}
+	if h := extractHint(err); h != "" {
+		return h
+	}
 	switch {
 	case errors.As(err, &allow):
 		return allow.hint()

@@ -34,7 +34,7 @@ func (c *cli) startInstance(act runtime.Action, a *actionFlags, pidFile string, 
 	// Its init is what keeps it; its image server is its own, and ends with it.
 	req.Instance, req.PID, req.NoInit, req.NoShare = name, true, false, true
 	if req.DryRun {
-		return c.carryOut(&req, a, runtime.Launch)
+		return c.carryOut(&req, a, func(p *runtime.Plan) error { return runtime.Launch(p, nil) })
 	}
 	claim, err := c.store().Claim(name)
 	if err != nil {

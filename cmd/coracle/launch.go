@@ -29,7 +29,7 @@ func (c *cli) launch(act runtime.Action, a *actionFlags, args []string) error {
 	if name, ok := strings.CutPrefix(args[0], instancePrefix); ok {
 		return c.visit(name, &req, a)
 	}
-	return c.carryOut(&req, a, runtime.Launch)
+	return c.carryOut(&req, a, func(p *runtime.Plan) error { return runtime.Launch(p, c.waiting(p)) })
 }
 
 // request resolves the command line, and prints what is odd about it.
@@ -156,6 +156,9 @@ func (c *cli) plan(req *runtime.Request, img *image.Image) (*runtime.Plan, error
 	facts := probe.Facts("", caller)
 	if req.Fakeroot && !req.IgnoreSubUID {
 		facts.SubIDs = probe.SubIDs("", caller, facts.User)
+	}
+	if facts.Fuse != nil || req.Unsquash {
+		facts.Room = c.room(req)
 	}
 	if req.Instance != "" {
 		facts.TTY = "" // it has no terminal

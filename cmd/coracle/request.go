@@ -29,12 +29,15 @@ type situation struct {
 func (a *actionFlags) request(s situation, args []string) (r runtime.Request, warnings []string, err error) {
 	r = runtime.Request{
 		Program: s.program, Action: s.action, Image: args[0], Args: args[1:], Cwd: s.cwd, Env: s.env,
-		NoHome: a.noHome, Contain: a.contain, Underlay: a.underlay, NoShare: a.noShare, Compat: a.compat,
+		NoHome: a.noHome, Contain: a.contain, Underlay: a.underlay, Unsquash: a.unsquash, NoShare: a.noShare, Compat: a.compat,
 		PID: a.pid, NoInit: a.noInit, IPC: a.ipc, UTS: a.uts || a.hostname != "", Hostname: a.hostname,
 		Net: a.net || a.network != "", Network: a.network,
 		CleanEnv: a.cleanEnv, NoMPIEnv: a.noMPIEnv, NoEnv: a.noEnv, NoEval: a.noEval, App: a.app, ShellBin: a.shell, NoUmask: a.noUmask,
 		Fakeroot: a.fakeroot, IgnoreSubUID: a.ignoreSubUID,
 		DryRun: a.dryRun, Quiet: s.global.silent, Verbose: s.global.level(),
+	}
+	if a.source.tmpDir != "" {
+		r.TmpDir = absolute(a.source.tmpDir, s.cwd)
 	}
 	if err := a.layers(&r, s); err != nil {
 		return r, nil, err

@@ -40,7 +40,7 @@ func unfit(magic int64) string {
 	return ""
 }
 
-// Place looks at a directory in which a writable layer is wanted.
+// Place looks at a directory in which a writable layer, or an extracted image, is wanted.
 func Place(path string) runtime.Place {
 	p := runtime.Place{Path: path}
 	var st unix.Statfs_t
@@ -49,6 +49,7 @@ func Place(path string) runtime.Place {
 		return p
 	}
 	p.FS = unfit(int64(st.Type))
+	p.NoExec = st.Flags&unix.ST_NOEXEC != 0
 	if err := unix.Access(path, unix.W_OK|unix.X_OK); err != nil {
 		p.Denied = err
 	}

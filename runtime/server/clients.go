@@ -14,11 +14,12 @@ type clients struct {
 	listener int    // -1: private to the first client
 	key      string // what a greeting has to say
 	uid      int
-	welcome  func(sock int) error // sends the reply
+	welcome  func(sock int) error // sends the reply, once the images are ready
 	pidfds   []int                // of the clients that are alive
 	pending  []pending
 	helds    []*held        // what is looked after, and the connections over which more may come
 	late     []*held        // what is let go when the images are unused
+	work     int            // can be read when the images are ready; -1: they are
 	inotify  int            // tells when overlays are gone; -1 none yet
 	removals sync.WaitGroup // of what is let go
 }
@@ -34,7 +35,7 @@ const greetingTime = 5 * time.Second
 
 // wait returns when the last client has ended and nothing waits for the end of an overlay. From then on nobody can connect.
 func (c *clients) wait() {
-	for len(c.pidfds) > 0 || len(c.pending) > 0 || len(c.helds) > 0 {
+	for c.any() {
 		c.step()
 		c.settle()
 	}
@@ -43,11 +44,38 @@ func (c *clients) wait() {
 	}
 }
 
+func (c *clients) any() bool { return len(c.pidfds) > 0 || len(c.pending) > 0 || len(c.helds) > 0 }
+
+// attend takes clients in, who have to wait for their images, until done can be read. false: the last of them has gone.
+func (c *clients) attend(done int) bool {
+	c.work = done
+	for c.work >= 0 && c.any() {
+		c.step()
+		c.settle()
+	}
+	return c.work < 0
+}
+
+// serveWaiting sends those that have waited their images, or what has become of them.
+func (c *clients) serveWaiting(failure error) {
+	for _, h := range c.helds {
+		switch {
+		case h.sock < 0 || h.served:
+		case failure != nil:
+			answer(h.sock, failure, nil)
+		default:
+			c.welcome(h.sock) // a client that is gone is found out by its pidfd
+		}
+		h.served = true
+	}
+}
+
 // step waits for something to happen and deals with it.
 func (c *clients) step() {
-	set := make([]unix.PollFd, 0, 2+len(c.pidfds)+len(c.pending)+len(c.helds))
+	set := make([]unix.PollFd, 0, 3+len(c.pidfds)+len(c.pending)+len(c.helds))
 	set = append(set, unix.PollFd{Fd: int32(c.listener), Events: unix.POLLIN}) // -1 is passed over
 	set = append(set, unix.PollFd{Fd: int32(c.inotify), Events: unix.POLLIN})
+	set = append(set, unix.PollFd{Fd: int32(c.work), Events: unix.POLLIN})
 	for _, fd := range c.pidfds {
 		set = append(set, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
 	}
@@ -65,7 +93,10 @@ func (c *clients) step() {
 	if set[1].Revents != 0 {
 		c.unmounted()
 	}
-	alive, rest := set[2:2+len(c.pidfds)], set[2+len(c.pidfds):]
+	if set[2].Revents != 0 {
+		c.work = -1
+	}
+	alive, rest := set[3:3+len(c.pidfds)], set[3+len(c.pidfds):]
 	asked, told := rest[:len(c.pending)], rest[len(c.pending):]
 	c.heed(told)
 	c.hear(asked)
@@ -120,7 +151,7 @@ func (c *clients) hear(polled []unix.PollFd) {
 		case i < len(polled) && polled[i].Revents != 0:
 			if pidfd := c.greeting(p.sock); pidfd >= 0 {
 				c.pidfds = append(c.pidfds, pidfd)
-				c.helds = append(c.helds, &held{sock: p.sock})
+				c.helds = append(c.helds, &held{sock: p.sock, served: c.work < 0})
 			} else {
 				unix.Close(p.sock)
 			}
@@ -152,7 +183,11 @@ func (c *clients) greeting(sock int) int {
 		unix.Sendmsg(sock, []byte(refusal), nil, nil, unix.MSG_NOSIGNAL)
 		return -1
 	}
-	if unix.Sendmsg(sock, []byte(welcome), nil, nil, unix.MSG_NOSIGNAL) != nil || c.welcome(sock) != nil {
+	err = unix.Sendmsg(sock, []byte(welcome), nil, nil, unix.MSG_NOSIGNAL)
+	if err == nil && c.work < 0 {
+		err = c.welcome(sock)
+	}
+	if err != nil {
 		unix.Close(pidfd)
 		return -1
 	}

@@ -39,6 +39,7 @@ type Config struct {
 	UIDs   int    `json:",omitempty"` // how many ids are mapped, from 0 on; 0: Uid alone
 	GIDs   int    `json:",omitempty"` //
 	Key    string `json:",omitempty"` // what the launches that share the server have in common; "": it is private
+	Dir    string `json:",omitempty"` // a directory in which the images are extracted; "": they are mounted
 	Log    string `json:",omitempty"` // a file for what goes wrong while serving; "": the system log
 }
 

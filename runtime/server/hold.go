@@ -47,6 +47,7 @@ type held struct {
 	kept   []int // descriptors
 	remove []entry
 	watch  int // watch descriptor of the overlay's root; 0 none
+	served bool // it has been sent its images
 }
 
 // An entry is a name in an open directory.

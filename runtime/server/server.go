@@ -50,25 +50,11 @@ func Main(o userns.Outcome) int {
 		answer(userns.ServerSock, err, nil)
 		return 1
 	}
-	if err := isolate(images, &c); err != nil {
-		answer(userns.ServerSock, err, nil)
-		return 1
-	}
-	var serving sync.WaitGroup
-	for _, s := range images {
-		serving.Go(func() {
-			err := fuse.Serve(s.dev, s.reader, options(&c, s, log))
-			unix.Close(s.dev) // whoever still waits for an answer gets an error
-			if err != nil {
-				log.print(s.image.Path + ": " + err.Error())
-			}
-		})
-	}
 	// The first client has the namespace from the constructor already.
-	if err := handOut(userns.ServerSock, images); err != nil {
-		log.print("hand out the images: " + err.Error())
-	}
-	all := clients{listener: -1, inotify: -1, helds: []*held{{sock: userns.ServerSock}}, key: c.Key, uid: os.Getuid(), welcome: func(sock int) error {
+	all := clients{listener: -1, inotify: -1, work: -1, helds: []*held{{sock: userns.ServerSock}}, key: c.Key, uid: os.Getuid(), welcome: func(sock int) error {
+		if sock == userns.ServerSock {
+			return handOut(sock, images)
+		}
 		return errors.Join(sendNamespace(sock, ns, o), handOut(sock, images))
 	}}
 	if c.Key != "" {
@@ -77,13 +63,40 @@ func Main(o userns.Outcome) int {
 	if _, err := unix.FcntlInt(userns.ServerPidfd, unix.F_GETFD, 0); err == nil {
 		all.pidfds = append(all.pidfds, userns.ServerPidfd)
 	}
-	all.wait()
+	serve := all.serveMounts
+	if c.Dir != "" {
+		serve = all.serveExtracted
+	}
+	if err := serve(images, &c, log); err != nil {
+		all.serveWaiting(err)
+		return 1
+	}
+	return 0
+}
+
+// serveMounts serves images that it mounts. An error is one before anything has been served.
+func (c *clients) serveMounts(images []*served, conf *Config, log *logger) error {
+	if err := isolate(images, conf); err != nil {
+		return err
+	}
+	var serving sync.WaitGroup
+	for _, s := range images {
+		serving.Go(func() {
+			err := fuse.Serve(s.dev, s.reader, options(conf, s, log))
+			unix.Close(s.dev) // whoever still waits for an answer gets an error
+			if err != nil {
+				log.print(s.image.Path + ": " + err.Error())
+			}
+		})
+	}
+	c.serveWaiting(nil)
+	c.wait()
 	for _, s := range images {
 		mnt.Detach(s.mount)
 	}
 	serving.Wait()
-	all.finish()
-	return 0
+	c.finish()
+	return nil
 }
 
 // ignoreSignals: a job that is told to end may take its time, and needs its files meanwhile.
@@ -108,7 +121,7 @@ func prepare(c *Config) ([]*served, int, error) {
 	}
 	var images []*served
 	for _, im := range c.Images {
-		s, err := open(im)
+		s, err := open(im, c.Dir == "")
 		if err != nil {
 			return nil, -1, err
 		}
@@ -120,7 +133,8 @@ func prepare(c *Config) ([]*served, int, error) {
 // errChanged: the file is not the one that the launcher looked at.
 var errChanged = errors.New("the image was replaced or changed while it was being started")
 
-func open(im Image) (*served, error) {
+// open opens an image, and a /dev/fuse for it where it is to be mounted.
+func open(im Image, mounted bool) (*served, error) {
 	f, err := openFile(im)
 	if err != nil {
 		return nil, err
@@ -135,6 +149,9 @@ func open(im Image) (*served, error) {
 	r, err := squash.Open(io.NewSectionReader(f, im.Offset, im.Size), im.Size, nil)
 	if err != nil {
 		return nil, err
+	}
+	if !mounted {
+		return &served{image: im, file: f, reader: r, dev: -1}, nil
 	}
 	dev, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -162,29 +179,39 @@ func openFile(im Image) (*os.File, error) {
 
 // isolate leaves the host's tree, so that the server pins nothing of it, and mounts the images.
 func isolate(images []*served, c *Config) error {
-	base, err := mnt.Base("mode=0755,size=1m", nil)
-	if err != nil {
+	if err := leaveHost(images); err != nil {
 		return err
 	}
-	for i := range images {
-		if err := os.Mkdir(filepath.Join(base, strconv.Itoa(i)), 0o755); err != nil {
-			return err
-		}
-	}
-	if err := mnt.Enter(base); err != nil {
-		return err
-	}
-	for i, s := range images {
-		s.mount = "/" + strconv.Itoa(i)
+	for _, s := range images {
 		data := fmt.Sprintf("fd=%d,rootmode=40755,user_id=%d,group_id=%d", s.dev, c.Uid, c.Gid)
 		if c.many() {
 			data += ",allow_other,default_permissions" // for all the ids inside; nobody else gets in
 		}
-		if err := mnt.NewAt("coracle", "fuse.coracle", s.mount, mnt.Attr{ReadOnly: true, NoSuid: !c.many(), NoDev: true}, data); err != nil {
+		if err := mnt.NewAt("coracle", "fuse.coracle", s.mount, c.imageAttr(), data); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// imageAttr are the restrictions on an image.
+func (c *Config) imageAttr() mnt.Attr {
+	return mnt.Attr{ReadOnly: true, NoSuid: !c.many(), NoDev: true}
+}
+
+// leaveHost makes an empty tree the whole of what the server sees, with a directory for each image.
+func leaveHost(images []*served) error {
+	base, err := mnt.Base("mode=0755,size=1m", nil)
+	if err != nil {
+		return err
+	}
+	for i, s := range images {
+		s.mount = "/" + strconv.Itoa(i)
+		if err := os.Mkdir(filepath.Join(base, s.mount), 0o755); err != nil {
+			return err
+		}
+	}
+	return mnt.Enter(base)
 }
 
 func options(c *Config, s *served, log *logger) *fuse.Options {

@@ -29,7 +29,7 @@ func selfPidfd(t *testing.T) int {
 
 // serve answers greetings on the listener until its last client is gone.
 func serve(listener int, key string) *clients {
-	return &clients{listener: listener, key: key, uid: os.Getuid(), welcome: func(sock int) error {
+	return &clients{listener: listener, work: -1, key: key, uid: os.Getuid(), welcome: func(sock int) error {
 		return unix.Sendmsg(sock, []byte("reply"), nil, nil, unix.MSG_NOSIGNAL)
 	}}
 }

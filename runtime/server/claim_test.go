@@ -1,4 +1,4 @@
-package runtime
+package server
 
 import (
 	"os"
@@ -17,8 +17,8 @@ func TestTakeOld(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(dir)
-	d := diskUpper{dir}
-	name := scratchPrefix() + "new"
+	const prefix = "coracle-test-"
+	name := prefix + "new"
 	path := filepath.Join(top, name)
 	if err := os.Mkdir(path, 0o700); err != nil {
 		t.Fatal(err)
@@ -28,17 +28,20 @@ func TestTakeOld(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(fd)
-	old, ok := d.takeOld(name)
+	old, ok := TakeOld(dir, prefix, name)
 	if _, err := os.Stat(path); !ok || !os.IsNotExist(err) {
-		t.Fatalf("takeOld of an unlocked directory = %q, %v; the name: %v", old, ok, err)
+		t.Fatalf("TakeOld of an unlocked directory = %q, %v; the name: %v", old, ok, err)
 	}
 	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		t.Fatal(err)
 	}
-	if err := makeUpper(path); !os.IsNotExist(err) {
-		t.Errorf("makeUpper in a directory that was taken: %v, want that it does not exist", err)
+	if fd, err := ClaimDir(dir, name); !os.IsNotExist(err) {
+		t.Errorf("ClaimDir of a directory that was taken: %d, %v; want that it does not exist", fd, err)
 	}
-	if again, ok := d.takeOld(old); ok {
-		t.Errorf("takeOld took %q, which is locked, as %q", old, again)
+	if sameFile(fd, dir, name) {
+		t.Error("sameFile: the directory still has its first name")
+	}
+	if again, ok := TakeOld(dir, prefix, old); ok {
+		t.Errorf("TakeOld took %q, which is locked, as %q", old, again)
 	}
 }
