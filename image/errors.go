@@ -15,7 +15,7 @@ var (
 	ErrNotFile   = errors.New("neither a regular file nor a directory")
 	ErrEmpty     = errors.New("the file is empty")
 	ErrEncrypted = errors.New("the image is encrypted")
-	ErrExt       = errors.New("ext3 or ext4 file system image")
+	ErrExt       = errors.New("images cannot be made of ext3 and ext4 file systems") // they can be run
 )
 
 // A PathError is an error about the image at Path.

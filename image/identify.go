@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 
+	"coracle/image/ext"
 	"coracle/image/sif"
 	"coracle/squash"
 )
@@ -44,8 +45,9 @@ func (m *Image) identify() error {
 		m.Format = Squashfs
 	case launch > 0 && bytes.HasPrefix(head[launch:], []byte(squashMagic)):
 		m.Format, m.Offset = Simg, int64(launch)
-	case isExt(head) || isExt(head[launch:]):
-		return ErrExt
+	case isExt(head):
+		m.Size = m.Length
+		return m.openExt()
 	default:
 		return &KindError{Looks: looksLike(head)}
 	}
@@ -69,7 +71,8 @@ func (m *Image) openSIF() error {
 	case sif.FSEncryptedSquash:
 		return ErrEncrypted
 	case sif.FSExt3:
-		return ErrExt
+		m.Offset, m.Size = d.Offset, d.Size
+		return m.openExt()
 	default:
 		return &PartitionError{FS: p.FS.String()}
 	}
@@ -103,6 +106,19 @@ func (m *Image) openSquash() error {
 	}
 	m.Squash = r
 	m.Tree = SquashTree(r)
+	return nil
+}
+
+func (m *Image) openExt() error {
+	r, err := ext.Open(io.NewSectionReader(m.file, m.Offset, m.Size), m.Size)
+	if err != nil {
+		return err
+	}
+	m.Ext = r
+	m.Tree = extTree{r}
+	if m.Format == "" {
+		m.Format = Ext
+	}
 	return nil
 }
 
@@ -172,7 +188,12 @@ func isDefinition(head []byte) bool {
 
 // Detail describes the image for people: "squashfs zstd, 37 019 files".
 func (m *Image) Detail() string {
-	if m.Squash == nil {
+	switch {
+	case m.Ext != nil && m.Format == SIF:
+		return "SIF ext3 or ext4"
+	case m.Ext != nil:
+		return "ext3 or ext4"
+	case m.Squash == nil:
 		return "directory"
 	}
 	s := m.Squash.Super()

@@ -12,23 +12,25 @@ import (
 	"strconv"
 
 	"coracle/bind"
+	"coracle/image/ext"
 	"coracle/image/sif"
 	"coracle/squash"
 
 	"golang.org/x/sys/unix"
 )
 
-// An Image is an opened image: a file that holds a squashfs file system, or a directory.
+// An Image is an opened image: a file that holds a squashfs or ext file system, or a directory.
 type Image struct {
 	Path   string // as the user named it
 	Real   string // absolute, symlinks resolved; of a file without a name: Path
 	Format Format
-	Offset int64  // of the squashfs file system in the file, in bytes; 0 for a directory
-	Size   int64  // of the squashfs file system as its container says, in bytes; 0 for a directory
+	Offset int64  // of the file system in the file, in bytes; 0 for a directory
+	Size   int64  // of the file system as its container says, in bytes; 0 for a directory
 	Arch   string // GOARCH name that a SIF file says it is for; "" unknown
 
 	SIF    *sif.File      // nil unless Format is SIF
-	Squash *squash.Reader // nil for a directory
+	Squash *squash.Reader // nil for a directory and for Ext
+	Ext    *ext.Reader    // of an ext file system; nil for all others
 	Tree   bind.Tree      // the root file system
 
 	Descriptor int // of a file that was open already ([OpenFile]); 0: it is at Real
@@ -50,6 +52,7 @@ const (
 	SIF       Format = "SIF"
 	Squashfs  Format = "squashfs"  // bare
 	Simg      Format = "simg"      // a #! line, then squashfs
+	Ext       Format = "ext"       // a bare ext2, ext3 or ext4 file system
 	Directory Format = "directory" // a sandbox
 )
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"coracle/image/ext"
 	"coracle/image/sif"
 	"coracle/squash"
 
@@ -98,8 +99,8 @@ func TestOpenErrors(t *testing.T) {
 	}
 	compressor := bytes.Clone(appSquashfs)
 	compressor[20] = 9
-	ext := make([]byte, 2048)
-	ext[1080], ext[1081] = 0x53, 0xef
+	extHead := make([]byte, 2048)
+	extHead[1080], extHead[1081] = 0x53, 0xef
 
 	for _, tt := range []struct {
 		path string
@@ -118,11 +119,10 @@ func TestOpenErrors(t *testing.T) {
 		{write(t, "c", compressor), squash.ErrUnsupported, "compressor 9"},
 		{sifFile(t, theirs.FsSquash, theirs.PartData, "amd64", appSquashfs), sif.ErrNoPrimary, ""},
 		{sifFile(t, theirs.FsEncryptedSquashfs, theirs.PartPrimSys, "amd64", appSquashfs), ErrEncrypted, ""},
-		{sifFile(t, theirs.FsExt3, theirs.PartPrimSys, "amd64", ext), ErrExt, ""},
-		{sifFile(t, theirs.FsRaw, theirs.PartPrimSys, "amd64", ext), nil, "its primary partition holds Raw"},
-		{sifFile(t, theirs.FsSquash, theirs.PartPrimSys, "amd64", ext), squash.ErrNotSquashfs, ""},
-		{write(t, "e", ext), ErrExt, ""},
-		{write(t, "e", []byte(launchLine31), ext), ErrExt, ""},
+		{sifFile(t, theirs.FsExt3, theirs.PartPrimSys, "amd64", extHead), ext.ErrCorrupt, ""},
+		{sifFile(t, theirs.FsRaw, theirs.PartPrimSys, "amd64", extHead), nil, "its primary partition holds Raw"},
+		{sifFile(t, theirs.FsSquash, theirs.PartPrimSys, "amd64", extHead), squash.ErrNotSquashfs, ""},
+		{write(t, "e", extHead), ext.ErrCorrupt, ""},
 		{write(t, "g", []byte("\x1f\x8bxx")), nil, "looks like a gzip archive"},
 		{write(t, "d", []byte("\n# comment\nBootStrap: docker\n")), nil, "looks like a definition file"},
 		{write(t, "h", []byte("#!/bin/sh\nhsqx")), nil, "looks like a script"},

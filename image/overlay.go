@@ -3,6 +3,7 @@ package image
 import (
 	"fmt"
 
+	"coracle/bind"
 	"coracle/image/sif"
 )
 
@@ -62,4 +63,17 @@ func firstOverlay(f *sif.File) (*sif.Descriptor, sif.Partition, error) {
 		return nil, p, fmt.Errorf("overlay partition: %w", err)
 	}
 	return d, p, nil
+}
+
+// Layer shows the image as what lies over another one, and tells whether that is its directory "upper": an ext file system
+// is laid out like an overlay directory, if it is not just a tree.
+func (m *Image) Layer() (l Layer, upper bool) {
+	l = Layer{Tree: m.Tree, Squash: m.Squash, Ext: m.Ext}
+	if m.Ext == nil {
+		return l, false
+	}
+	if e, err := m.Tree.Lstat("/upper"); err == nil && e.Kind == bind.Directory {
+		l.Tree, l.Upper = below{m.Tree, "/upper"}, true
+	}
+	return l, l.Upper
 }

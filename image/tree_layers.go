@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"coracle/bind"
+	"coracle/image/ext"
 	"coracle/squash"
 
 	"golang.org/x/sys/unix"
@@ -20,7 +21,9 @@ import (
 type Layer struct {
 	Tree   bind.Tree
 	Dir    string         // of a layer that is a directory of the host: its path
-	Squash *squash.Reader // of a layer that is a squashfs file system. Neither: the lowest layer, which hides nothing
+	Squash *squash.Reader // of a layer that is a squashfs file system
+	Ext    *ext.Reader    // of a layer that is in an ext file system
+	Upper  bool           // Ext: it is the directory "upper" there. None of the three: the lowest layer, which hides nothing
 }
 
 // LayeredTree shows what a container sees of the layers, topmost first.
@@ -37,6 +40,8 @@ func (l *Layer) hides(path string) (whiteout, opaque bool) {
 	switch {
 	case l.Squash != nil:
 		return l.squashHides(path)
+	case l.Ext != nil:
+		return l.extHides(path)
 	case l.Dir == "":
 		return false, false
 	}
@@ -62,6 +67,14 @@ func (l *Layer) hides(path string) (whiteout, opaque bool) {
 		}
 	}
 	return false, false
+}
+
+func (l *Layer) extHides(path string) (whiteout, opaque bool) {
+	if l.Upper {
+		path = "/upper" + path
+	}
+	ino, err := l.Ext.Walk(path)
+	return err == nil && ino.Null, err == nil && ino.Type == ext.Directory && l.Ext.Opaque(&ino)
 }
 
 func (l *Layer) squashHides(path string) (whiteout, opaque bool) {

@@ -119,14 +119,14 @@ func (t *tree) receiveImages(p *Plan, o userns.Outcome) error {
 		return nil
 	}
 	count := len(p.Images)
-	if p.Root.Kind == Squashfs {
+	if p.Root.served() {
 		count++
 	}
 	images, err := server.Receive(o.Sock, count)
 	if err != nil {
 		return err
 	}
-	if p.Root.Kind != Squashfs {
+	if !p.Root.served() {
 		images = append([]int{-1}, images...)
 	}
 	t.images = images

@@ -28,7 +28,7 @@ func Launch(p *Plan, waiting func(took time.Duration)) error {
 		return err
 	}
 	sock := -1
-	if p.Root.Kind == Squashfs || len(p.Images) > 0 || p.Upper.onDisk() {
+	if p.Root.served() || len(p.Images) > 0 || p.Upper.onDisk() {
 		if sock, err = server.Start(serverConfig(p), p.header()); err != nil {
 			return err
 		}
@@ -94,16 +94,16 @@ func (p *Plan) namespaces() uintptr {
 }
 
 func serverConfig(p *Plan) *server.Config {
-	c := &server.Config{Uid: p.UIDs[0].Inside, Gid: p.GIDs[0].Inside, Key: p.Share, Dir: p.Extract.Dir, Log: p.ServerLog}
+	c := &server.Config{Uid: p.UIDs[0].Inside, Gid: p.GIDs[0].Inside, Key: p.Share, Dir: p.Extract.Dir, ExtMount: p.ExtMount, Log: p.ServerLog}
 	if p.Fakeroot == FakerootIDs {
 		c.UIDs, c.GIDs = reach(p.UIDs), reach(p.GIDs)
 	}
 	roots := p.Images
-	if p.Root.Kind == Squashfs {
+	if p.Root.served() {
 		roots = append([]Root{p.Root}, p.Images...)
 	}
 	for _, r := range roots {
-		c.Images = append(c.Images, server.Image{Path: r.Path, Offset: r.Offset, Size: r.Size, Device: r.Device, Inode: r.Inode, Length: r.Length, ModTime: r.ModTime, Descriptor: r.Descriptor, Sent: r.Descriptor > 0})
+		c.Images = append(c.Images, server.Image{Path: r.Path, Offset: r.Offset, Size: r.Size, Device: r.Device, Inode: r.Inode, Length: r.Length, ModTime: r.ModTime, Descriptor: r.Descriptor, Sent: r.Descriptor > 0, Ext: r.Kind == Ext, Write: r.Write})
 	}
 	return c
 }

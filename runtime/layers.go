@@ -102,7 +102,12 @@ func (t *tree) placeLayer(i int, l Layer) (at string, err error) {
 		if l.Image >= len(t.images) {
 			return "", fmt.Errorf("there is no image %d", l.Image)
 		}
-		return at, mnt.Attach(t.images[l.Image], dir)
+		err := mnt.Attach(t.images[l.Image], dir)
+		if err == nil && l.Sub != "" {
+			at = filepath.Join(at, l.Sub)
+			err = realDirectory(at)
+		}
+		return at, err
 	}
 	defer t.layers[i].Close()
 	return at, t.layers[i].Bind(dir, t.imageAttr())
@@ -111,6 +116,9 @@ func (t *tree) placeLayer(i int, l Layer) (at string, err error) {
 // placeUpper provides base/upper with the directories upper and work in it.
 func (t *tree) placeUpper(p *Plan) error {
 	at := filepath.Join(t.base, "upper")
+	if p.Upper.Kind == UpperImage {
+		return t.placeUpperImage(p, at)
+	}
 	if p.Upper.onDisk() {
 		dir, err := openPath(at)
 		if err != nil {
@@ -128,6 +136,31 @@ func (t *tree) placeUpper(p *Plan) error {
 		return err
 	}
 	return makeUpper(at)
+}
+
+// placeUpperImage attaches an image file that is written to.
+func (t *tree) placeUpperImage(p *Plan, at string) error {
+	dir, err := openPath(at)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(dir)
+	if p.Upper.Image >= len(t.images) {
+		return fmt.Errorf("there is no image %d", p.Upper.Image)
+	}
+	if err := mnt.Attach(t.images[p.Upper.Image], dir); err != nil {
+		return err
+	}
+	return errors.Join(makeUpper(at), realDirectory(filepath.Join(at, "upper")), realDirectory(filepath.Join(at, "work")))
+}
+
+// realDirectory returns an error if path, in a tree that somebody else may have made, is not a directory itself.
+func realDirectory(path string) error {
+	fi, err := os.Lstat(path)
+	if err == nil && !fi.IsDir() {
+		err = fmt.Errorf("%s: %w", filepath.Base(path), unix.ENOTDIR)
+	}
+	return err
 }
 
 // makeUpper makes the directories that overlayfs wants in dir, unless they are there.

@@ -24,23 +24,23 @@ func (e *NetworkError) Error() string {
 // New decides a launch. data are the images that binds with image-src take their sources from,
 // in the order of [DataImages].
 //
-// It is pure: the same arguments give the same plan. The error is [ErrNoUserNS], a *[RoomError], a
+// It is pure: the same arguments give the same plan. The error is [ErrNoUserNS], a *[RoomError], an *[ExtError], a
 // [*NetworkError], [ErrNoOverlay], [ErrWriters], an [*UpperError], or one of package bind's.
 func New(req *Request, facts *Facts, root *Root, data []Root) (*Plan, error) {
 	if facts.UserNS != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoUserNS, facts.UserNS)
 	}
-	served := root.Kind == Squashfs
-	for _, d := range data {
-		served = served || d.Kind == Squashfs
-	}
-	for _, o := range facts.Overlays {
-		served = served || o.Root.Kind == Squashfs
-	}
+	count := countKinds(root, facts, data)
+	served := count[Squashfs]+count[Ext] > 0
 	var where Extract
-	if served {
+	if count[Squashfs] > 0 {
 		var err error
 		if where, err = extract(req, facts); err != nil {
+			return nil, err
+		}
+	}
+	if count[Ext] > 0 {
+		if err := canMountExt(facts); err != nil {
 			return nil, err
 		}
 	}
@@ -84,6 +84,9 @@ func New(req *Request, facts *Facts, root *Root, data []Root) (*Plan, error) {
 		return nil, err
 	}
 	p.Join = served || p.Upper.onDisk()
+	if count[Ext] > 0 {
+		p.ExtMount = facts.ExtMount
+	}
 	p.limit(req, facts)
 	if served {
 		p.Share, p.Private = shareKey(req, facts, p)

@@ -40,7 +40,7 @@ type Overlay struct {
 type OverlayFacts struct {
 	Overlay
 	Root     Root // Sandbox: a directory
-	HasUpper bool // Sandbox: it has a directory "upper", which holds the files then
+	HasUpper bool // Sandbox, Ext: it has a directory "upper", which holds the files then
 	Place    Place
 }
 
@@ -56,6 +56,7 @@ type Place struct {
 type Layer struct {
 	Path  string // of the directory or image file on the host
 	Image int    `json:",omitempty"` // number of the image in Plan.Images; 0: a directory
+	Sub   string `json:",omitempty"` // Image: the directory in it that is the layer; "": all of it
 	Why   string
 }
 
@@ -67,15 +68,17 @@ const (
 	UpperTmpfs   UpperKind = "tmpfs"     // memory, gone with the last process
 	UpperScratch UpperKind = "scratch"   // a new directory, gone with the last process
 	UpperDir     UpperKind = "directory" // a directory that stays
+	UpperImage   UpperKind = "image"     // an ext file system in a file, with the directories upper and work
 )
 
 // An Upper is the writable layer, the topmost of all. The zero value is none.
 type Upper struct {
-	Kind UpperKind `json:",omitempty"`
-	Path string    `json:",omitempty"` // UpperDir: the directory that holds upper and work. UpperScratch: where such a one is made
-	Made string    `json:",omitempty"` // UpperScratch: its name in Path, once the launch has chosen it
-	Size int64     `json:",omitempty"` // UpperTmpfs: bytes; 0: the kernel's default, half of the memory
-	Why  string    `json:",omitempty"`
+	Kind  UpperKind `json:",omitempty"`
+	Path  string    `json:",omitempty"` // UpperDir: the directory that holds upper and work. UpperScratch: where such a one is made
+	Made  string    `json:",omitempty"` // UpperScratch: its name in Path, once the launch has chosen it
+	Image int       `json:",omitempty"` // UpperImage: its number in Plan.Images
+	Size  int64     `json:",omitempty"` // UpperTmpfs: bytes; 0: the kernel's default, half of the memory
+	Why   string    `json:",omitempty"`
 }
 
 // dir is the directory that holds upper and work.
@@ -98,7 +101,20 @@ func (p *Plan) stack(req *Request, facts *Facts) error {
 	for i := range facts.Overlays {
 		o := &facts.Overlays[len(facts.Overlays)-1-i]
 		switch {
-		case o.Root.Kind == Squashfs:
+		case o.Root.Kind == Ext && !o.ReadOnly:
+			if p.Upper.Kind != "" {
+				return fmt.Errorf("%w: %s and %s", ErrWriters, o.Path, p.Upper.Path)
+			}
+			if o.Place.Denied != nil {
+				return &UpperError{Path: o.Path, Why: o.Why, Err: o.Place.Denied}
+			}
+			o.Root.Write = true
+			p.Images = append(p.Images, o.Root)
+			p.Upper = Upper{Kind: UpperImage, Path: o.Root.Path, Image: len(p.Images), Why: o.Why}
+		case o.Root.Kind == Ext && o.HasUpper:
+			p.Images = append(p.Images, o.Root)
+			p.Layers = append(p.Layers, Layer{Path: o.Path, Image: len(p.Images), Sub: "upper", Why: o.Why})
+		case o.Root.served():
 			p.Images = append(p.Images, o.Root)
 			p.Layers = append(p.Layers, Layer{Path: o.Path, Image: len(p.Images), Why: o.Why})
 		case !o.ReadOnly:

@@ -26,9 +26,9 @@ func TestStack(t *testing.T) {
 	}{
 		{name: "nothing"},
 		{name: "the last one on top", over: []OverlayFacts{dir("/a", true, true), file("/b.sif"), dir("/c", true, false)},
-			layers: []Layer{{"/c", 0, "--overlay"}, {"/b.sif", 2, "--overlay"}, {"/a/upper", 0, "--overlay"}}},
+			layers: []Layer{{Path: "/c", Why: "--overlay"}, {Path: "/b.sif", Image: 2, Why: "--overlay"}, {Path: "/a/upper", Why: "--overlay"}}},
 		{name: "the writable one above all", over: []OverlayFacts{dir("/a", false, true), file("/b.sif")},
-			layers: []Layer{{"/b.sif", 2, "--overlay"}}, upper: Upper{Kind: UpperDir, Path: "/a", Why: "--overlay"}},
+			layers: []Layer{{Path: "/b.sif", Image: 2, Why: "--overlay"}}, upper: Upper{Kind: UpperDir, Path: "/a", Why: "--overlay"}},
 		{name: "half of the memory", req: Request{WritableTmpfs: true}, upper: Upper{Kind: UpperTmpfs, Size: 500, Why: "--writable-tmpfs"}},
 		{name: "a share of it", req: Request{WritableTmpfs: true, TmpfsPercent: 10}, upper: Upper{Kind: UpperTmpfs, Size: 100, Why: "--writable-tmpfs"}},
 		{name: "a size", req: Request{WritableTmpfs: true, TmpfsSize: 7}, upper: Upper{Kind: UpperTmpfs, Size: 7, Why: "--writable-tmpfs"}},

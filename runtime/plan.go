@@ -49,7 +49,8 @@ type Plan struct {
 
 	Root     Root
 	Images   []Root  // further images, for bind.Image operations; number 1 is Images[0]
-	Extract  Extract `json:",omitzero"` // where the image files are extracted; zero: they are mounted
+	ExtMount string  `json:",omitempty"` // path of the program that mounts ext file systems, where there are some
+	Extract  Extract `json:",omitzero"`  // where the image files are extracted; zero: they are mounted
 	Layers   []Layer `json:",omitempty"` // what lies over the root, topmost first
 	Upper    Upper   // what is written to
 	Underlay bool    // provide missing mount points by binds; else overlayfs, and binds where that fails

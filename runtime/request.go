@@ -99,24 +99,29 @@ type RootKind string
 const (
 	Squashfs RootKind = "squashfs"  // a squashfs file system inside a file, served by an image server
 	Sandbox  RootKind = "directory" // a directory that is bound
+	Ext      RootKind = "ext"       // an ext3 or ext4 file system inside a file, served by the host's fuse2fs under an image server
 )
 
 // A Root is the image: where its file system is and how to look into it.
 type Root struct {
 	Kind   RootKind
+	Write  bool   `json:",omitempty"` // Ext: it is written to
 	Path   string // absolute path of the file or directory, symlinks resolved; with Descriptor: a name for people
-	Offset int64  // Squashfs: where the file system starts in the file, in bytes
-	Size   int64  // Squashfs: how long it is, in bytes
+	Offset int64  // of a file: where the file system starts in the file, in bytes
+	Size   int64  // of a file: how long the file system is, in bytes
 	Arch   string // GOARCH name that the image says it is for; "" unknown
 	Detail string // for people: "squashfs zstd, 37 019 files"
 
-	Device, Inode uint64    // Squashfs: identity of the file that was looked at
-	Length        int64     // Squashfs: length of the whole file, in bytes
-	ModTime       int64     // Squashfs: its modification time, in ns since 1970
+	Device, Inode uint64    // of a file: identity of the file that was looked at
+	Length        int64     // of a file: length of the whole file, in bytes
+	ModTime       int64     // of a file: its modification time, in ns since 1970
 	Tree          bind.Tree `json:"-"`
 
-	Descriptor int `json:"-"` // Squashfs: of the open file, where it has no name; 0: it is at Path
+	Descriptor int `json:"-"` // of a file: of the open file, where it has no name; 0: it is at Path
 }
+
+// served tells whether an image server has to provide the root.
+func (r *Root) served() bool { return r.Kind == Squashfs || r.Kind == Ext }
 
 // Facts are what the planner knows of the host and of the caller. Package probe reads them.
 type Facts struct {
@@ -142,6 +147,7 @@ type Facts struct {
 	Scratch  Place          // where Request.ScratchOverlay is
 	Overlays []OverlayFacts // what Request.Overlays are, in the same order
 	SubIDs   SubIDs         // for Request.Fakeroot; zero unless that is asked for
+	ExtMount string         // path of fuse2fs; "" none
 	GPUs     []gpu.Found    // the drivers that the request asks for
 	NoGPUs   []string       // names of those of which there is nothing
 	Group    cgroup.Place   // the caller's, where the request has limits

@@ -34,7 +34,7 @@ func shareKey(req *Request, facts *Facts, p *Plan) (key, private string) {
 		if r.Descriptor > 0 { // nobody else has that file
 			return "", "--disable-cache"
 		}
-		if r.Kind == Squashfs {
+		if r.served() {
 			fmt.Fprintf(&b, "image=%d:%d:%d:%d:%d:%d\n", r.Device, r.Inode, r.Length, r.ModTime, r.Offset, r.Size)
 		}
 	}

@@ -61,7 +61,7 @@ func (p *Plan) straight() bool {
 	case p.layered(), len(p.Images) > 0, len(p.Layout.Make) > 0, p.Underlay && len(p.Layout.Points) > 0:
 		return false
 	}
-	return p.Root.Kind == Squashfs || p.Root.Kind == Sandbox
+	return p.Root.served() || p.Root.Kind == Sandbox
 }
 
 type stepList struct {
@@ -75,7 +75,7 @@ func (s *stepList) add(steps ...userns.Step) { s.list = append(s.list, steps...)
 
 // root places the image, and the layer of missing mount points over it.
 func (s *stepList) root(p *Plan) {
-	if p.Root.Kind == Squashfs {
+	if p.Root.served() {
 		s.add(userns.Step{Kind: userns.StepImage})
 	}
 	place := userns.Step{Kind: userns.StepPlace, A: s.base + "/root", Rec: true}

@@ -24,7 +24,6 @@ func (c *cli) hint(err error) string {
 	var kind *image.KindError
 	var forbidden *probe.UserNSError
 	var step *userns.StepError
-	var fuse *probe.FuseError
 	var point *bind.PointError
 	var source *bind.SourceError
 	var command *env.ExecError
@@ -61,8 +60,6 @@ func (c *cli) hint(err error) string {
 		return "ask the administrator to run: " + forbidden.Cure
 	case errors.As(err, &step):
 		return stepHint(step)
-	case errors.As(err, &fuse):
-		return fuseHint(fuse, getenv(c.env, "SINGULARITY_CONTAINER") != "")
 	case errors.As(err, &point):
 		return pointHint(point)
 	case errors.As(err, &source):
@@ -102,16 +99,6 @@ func stepHint(e *userns.StepError) string {
 		return "there are too many user namespaces; ask the administrator to run: sysctl -w user.max_user_namespaces=15000"
 	}
 	return "coracle doctor tells what this host does not allow"
-}
-
-func fuseHint(e *probe.FuseError, inside bool) string {
-	if inside {
-		return "this is inside a container: start the outer one with --bind /dev/fuse"
-	}
-	if errors.Is(e, fs.ErrPermission) {
-		return "ask the administrator to run: chmod 0666 /dev/fuse"
-	}
-	return "ask the administrator to run: modprobe fuse"
 }
 
 // deviceHint is about a device that no specification has.
@@ -167,7 +154,7 @@ func imageHint(err error) string {
 	case errors.Is(err, squash.ErrUnsupported):
 		return "make it again: unsquashfs -d root IMAGE && mksquashfs root new.squashfs -comp zstd"
 	case errors.Is(err, image.ErrExt):
-		return "copy its files into a squashfs image: fuse2fs -o ro IMAGE mnt && mksquashfs mnt new.squashfs"
+		return "copy its files into a squashfs image: mkdir mnt && fuse2fs -o ro IMAGE mnt && mksquashfs mnt new.squashfs"
 	case errors.Is(err, image.ErrEncrypted):
 		return "build it again without encryption, or decrypt it where its key is"
 	}

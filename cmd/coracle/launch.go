@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -191,6 +192,9 @@ func (c *cli) plan(req *runtime.Request, img *image.Image) (*runtime.Plan, error
 	if err != nil {
 		return nil, err
 	}
+	if needsExtMount(&root, &facts, data) {
+		facts.ExtMount = probe.ExtMount("", c.env)
+	}
 	return runtime.New(req, &facts, &root, data)
 }
 
@@ -225,10 +229,20 @@ func rootOf(img *image.Image) runtime.Root {
 		Kind: runtime.Squashfs, Path: img.Real, Offset: img.Offset, Size: img.Size, Arch: img.Arch, Detail: img.Detail(),
 		Device: img.Device, Inode: img.Inode, Length: img.Length, ModTime: img.ModTime, Tree: img.Tree, Descriptor: img.Descriptor,
 	}
-	if img.Format == image.Directory {
+	switch {
+	case img.Format == image.Directory:
 		r.Kind = runtime.Sandbox
+	case img.Ext != nil:
+		r.Kind = runtime.Ext
 	}
 	return r
+}
+
+// needsExtMount tells whether there is an ext file system among the images.
+func needsExtMount(root *runtime.Root, facts *runtime.Facts, data []runtime.Root) bool {
+	return root.Kind == runtime.Ext ||
+		slices.ContainsFunc(data, func(r runtime.Root) bool { return r.Kind == runtime.Ext }) ||
+		slices.ContainsFunc(facts.Overlays, func(o runtime.OverlayFacts) bool { return o.Root.Kind == runtime.Ext })
 }
 
 func exists(path string) bool {

@@ -246,6 +246,9 @@ func (m *maker) copy(ctx context.Context, f *os.File, src *oci.File, dir string)
 		return made{}, &oci.SourceError{Source: src.Name, Err: err}
 	}
 	defer img.Close()
+	if img.Squash == nil {
+		return made{}, &oci.SourceError{Source: src.Name, Err: image.ErrExt}
+	}
 	super := img.Squash.Super()
 	return made{build.Result{Size: img.Length, Inodes: int(super.Inodes)}, src.Digest, super.Compressor.String()}, nil
 }

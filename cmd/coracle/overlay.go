@@ -12,6 +12,8 @@ import (
 	"coracle/image"
 	"coracle/runtime"
 	"coracle/runtime/probe"
+
+	"golang.org/x/sys/unix"
 )
 
 // layers resolves what lies over the image and where what is written goes.
@@ -145,7 +147,9 @@ func (c *cli) openLayers(req *runtime.Request, facts *runtime.Facts, root *runti
 				}
 			}
 			f := runtime.OverlayFacts{Overlay: o, Root: rootOf(img)}
-			layer := image.Layer{Tree: img.Tree, Squash: img.Squash}
+			layer, sub := img.Layer()
+			f.HasUpper = sub
+			writable := !o.ReadOnly && (img.Format == image.Directory || img.Ext != nil)
 			if img.Format == image.Directory {
 				f.HasUpper = isDir(filepath.Join(img.Real, "upper"))
 				f.Place = probe.Place(img.Real)
@@ -155,8 +159,11 @@ func (c *cli) openLayers(req *runtime.Request, facts *runtime.Facts, root *runti
 				}
 				layer.Tree = image.HostTree(layer.Dir)
 			}
+			if img.Ext != nil && writable {
+				f.Place.Denied = writeDenied(img.Real)
+			}
 			facts.Overlays = append(facts.Overlays, f)
-			if img.Format == image.Directory && !o.ReadOnly {
+			if writable {
 				upper = append(upper, layer)
 			} else {
 				lower = append([]image.Layer{layer}, lower...)
@@ -169,6 +176,9 @@ func (c *cli) openLayers(req *runtime.Request, facts *runtime.Facts, root *runti
 	return all, nil
 }
 
+// writeDenied tells why a file cannot be written to, or nil.
+func writeDenied(path string) error { return unix.Access(path, unix.W_OK) }
+
 func isDir(path string) bool {
 	fi, err := os.Stat(path)
 	return err == nil && fi.IsDir()
@@ -179,6 +189,7 @@ func layerHint(err error) string {
 	var upper *runtime.UpperError
 	var busy *runtime.BusyError
 	var layer *runtime.LayerError
+	var ext *runtime.ExtError
 	var none *image.NoOverlayError
 	var file *overlayError
 	var missing *image.MissingError
@@ -189,8 +200,8 @@ func layerHint(err error) string {
 		return "add :ro to all but one"
 	case errors.As(err, &file) && errors.As(err, &missing) && len(missing.Similar) == 0:
 		return "for a new one: coracle overlay create " + file.path
-	case errors.As(err, &file) && errors.Is(err, image.ErrExt):
-		return "take its files out: mkdir DIR && debugfs -R 'rdump /upper DIR' " + file.path + "; then --overlay DIR"
+	case errors.As(err, &ext) && ext.Fuse == nil:
+		return "install the package fuse2fs (Debian, Ubuntu) or fuse2fs from e2fsprogs (Red Hat, SUSE), or copy the files into a directory"
 	case errors.As(err, &busy):
 		return "wait until it has ended, or read what is there: --overlay " + busy.Path + ":ro"
 	case errors.As(err, &upper):

@@ -101,6 +101,9 @@ type repacker struct {
 }
 
 func (p *repacker) root(img *image.Image) (*squash.Node, error) {
+	if img.Ext != nil {
+		return nil, image.ErrExt
+	}
 	if img.Squash == nil {
 		h := newHostWalk(p, img.Real)
 		return h.node("", "", 0)

@@ -30,6 +30,9 @@ type Unpacked struct {
 // made otherwise: everything belongs to the caller, devices are missing, setuid bits are taken away and the caller may always
 // look into directories and files.
 func Unpack(ctx context.Context, img *image.Image, root *os.Root) (Unpacked, error) {
+	if img.Ext != nil {
+		return Unpacked{}, image.ErrExt
+	}
 	if img.Squash == nil {
 		return Unpacked{}, ErrNoFiles
 	}

@@ -92,10 +92,11 @@ func (h Host) fuse() Finding {
 		if errors.Is(err, fs.ErrPermission) {
 			cure = "chmod 0666 /dev/fuse"
 		}
-		return Finding{name, Failure, "image files need /dev/fuse: " + err.Error(), cure}
+		return Finding{name, Warning, "image files are extracted before they run, for want of /dev/fuse: " + err.Error(), cure}
 	}
 	if h.Trial != nil && h.Trial.Fuse != "" && h.Trial.Tmpfs == "" {
-		return Finding{name, Failure, "/dev/fuse opens, mounting does not work: " + h.Trial.Fuse, "image files need FUSE in user namespaces, Linux 4.18"}
+		return Finding{name, Failure, "/dev/fuse opens, mounting does not work: " + h.Trial.Fuse,
+			"FUSE in user namespaces needs Linux 4.18; without it image files are extracted: export CORACLE_UNSQUASH=1"}
 	}
 	return ok(name, "/dev/fuse opens, image files can be mounted")
 }

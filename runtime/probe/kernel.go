@@ -67,9 +67,18 @@ func Fuse(root string) error {
 		}
 		return &FuseError{err}
 	}
-	unix.Close(fd)
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev != fuseDevice {
+		return &FuseError{unix.ENODEV} // something else is bound there
+	}
 	return nil
 }
+
+// fuseDevice is the number of /dev/fuse, 10:229.
+//
+// Source: Linux Documentation/admin-guide/devices.txt.
+const fuseDevice = 10<<8 | 229
 
 // overlayExpected guesses from the kernel's release whether overlayfs can be mounted in a
 // user namespace: since Linux 5.11, in Ubuntu's kernels always, and in RHEL's since 8.5

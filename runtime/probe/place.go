@@ -1,6 +1,9 @@
 package probe
 
 import (
+	"path"
+	"strings"
+
 	"coracle/runtime"
 
 	"golang.org/x/sys/unix"
@@ -54,4 +57,19 @@ func Place(path string) runtime.Place {
 		p.Denied = err
 	}
 	return p
+}
+
+// ExtMount returns the path of fuse2fs, which mounts ext file systems, or "": it is looked for in the directories of
+// PATH and in those for administrators.
+func ExtMount(root string, env []string) string {
+	for dir := range strings.SplitSeq(lookup(env, "PATH")+":/usr/local/sbin:/usr/sbin:/usr/bin:/sbin", ":") {
+		if !path.IsAbs(dir) {
+			continue
+		}
+		name := path.Join(dir, "fuse2fs")
+		if unix.Access(root+name, unix.X_OK) == nil {
+			return name
+		}
+	}
+	return ""
 }

@@ -25,6 +25,8 @@ type Image struct {
 	Device, Inode uint64
 	Length        int64 // of the file, in bytes
 	ModTime       int64 // of the file, in ns since 1970
+	Ext           bool  `json:",omitempty"` // an ext file system, not squashfs
+	Write         bool  `json:",omitempty"` // with Ext: it is written to; the launcher has locked it
 
 	// A file without a name: Start sends Descriptor along, and says so by Sent.
 	Descriptor int  `json:"-"`
@@ -33,14 +35,15 @@ type Image struct {
 
 // A Config is what a server is started with.
 type Config struct {
-	Images []Image
-	Uid    int    // the id that owns what the id map does not reach
-	Gid    int    //
-	UIDs   int    `json:",omitempty"` // how many ids are mapped, from 0 on; 0: Uid alone
-	GIDs   int    `json:",omitempty"` //
-	Key    string `json:",omitempty"` // what the launches that share the server have in common; "": it is private
-	Dir    string `json:",omitempty"` // a directory in which the images are extracted; "": they are mounted
-	Log    string `json:",omitempty"` // a file for what goes wrong while serving; "": the system log
+	Images   []Image
+	Uid      int    // the id that owns what the id map does not reach
+	Gid      int    //
+	UIDs     int    `json:",omitempty"` // how many ids are mapped, from 0 on; 0: Uid alone
+	GIDs     int    `json:",omitempty"` //
+	Key      string `json:",omitempty"` // what the launches that share the server have in common; "": it is private
+	Dir      string `json:",omitempty"` // a directory in which the images are extracted; "": they are mounted
+	ExtMount string `json:",omitempty"` // path of fuse2fs, with images that are Ext
+	Log      string `json:",omitempty"` // a file for what goes wrong while serving; "": the system log
 }
 
 // Start finds the server that launches with the config's key share, or starts one, with this process as

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
 
 	"coracle/runtime/extract"
@@ -28,40 +27,27 @@ import (
 type extraction struct {
 	parent int // the directory DIR
 	name   string
-	dir    int   // locked
-	trees  []int // by image
-	proc   int   // the host's /proc
-	users  uint64
+	dir    int    // locked
+	proc   int    // the host's /proc
+	users  uint64 // inode of the server's user namespace
 }
 
 // extractPrefix begins the names of the directories.
 func extractPrefix() string { return "coracle-image-" + strconv.Itoa(os.Getuid()) + "-" }
 
-// serveExtracted serves images that it extracts. An error is one before anything has been served.
-func (c *clients) serveExtracted(images []*served, conf *Config, _ *logger) error {
+// extract makes trees of the images while clients wait. nil, and no error: the last client has gone.
+func (c *clients) extract(images []*served, conf *Config) (*extraction, error) {
 	x, err := newExtraction(conf.Dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer x.remove()
 	x.discardOld(c)
-	if err := x.fillFor(c, images, conf); err != nil {
-		return err
+	if err = x.fillFor(c, images, conf); err == nil && c.any() {
+		return x, nil
 	}
-	if !c.any() {
-		return nil
-	}
-	if err := x.isolate(images, conf); err != nil {
-		return err
-	}
-	c.serveWaiting(nil)
-	c.wait()
-	for _, s := range images {
-		mnt.Detach(s.mount)
-	}
-	awaitNobody(x.proc, x.users)
-	c.finish()
-	return nil
+	x.remove()
+	c.removals.Wait()
+	return nil, err
 }
 
 // newExtraction makes the directory.
@@ -145,6 +131,9 @@ func (x *extraction) fill(ctx context.Context, images []*served, conf *Config) e
 		o.UID, o.GID = within(conf.UIDs, conf.Uid), within(conf.GIDs, conf.Gid)
 	}
 	for i, s := range images {
+		if s.image.Ext {
+			continue
+		}
 		err := x.check(ctx, s)
 		if err == nil {
 			err = x.one(ctx, i, s, &o)
@@ -175,38 +164,23 @@ func (x *extraction) one(ctx context.Context, i int, s *served, o *extract.Optio
 	if err := unix.Mkdirat(x.dir, name, 0o700); err != nil {
 		return err
 	}
-	tree, err := unix.Openat(x.dir, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err != nil {
+	var err error
+	if s.tree, err = unix.Openat(x.dir, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0); err != nil {
 		return err
 	}
-	x.trees = append(x.trees, tree)
-	return extract.Tree(ctx, s.reader, tree, o)
+	return extract.Tree(ctx, s.reader, s.tree, o)
 }
 
-// isolate leaves the host's tree with a bind of each image.
-func (x *extraction) isolate(images []*served, conf *Config) error {
-	sources := make([]mnt.Source, len(images))
-	for i, s := range images {
-		var err error
-		if sources[i], err = mnt.OpenFD(x.trees[i], false); err != nil {
-			return fmt.Errorf("open the extracted image: %w", err)
-		}
-		defer sources[i].Close()
-		unix.Close(x.trees[i])
-		s.file.Close()
+// bindTree binds what has been extracted.
+func (s *served) bindTree(conf *Config) error {
+	defer unix.Close(s.tree)
+	target, err := unix.Open(s.mount, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err == nil {
+		err = mnt.Bind(s.tree, target, false, conf.imageAttr())
+		unix.Close(target)
 	}
-	if err := leaveHost(images); err != nil {
-		return err
+	if err != nil {
+		return fmt.Errorf("bind the extracted image: %w", err)
 	}
-	for i, s := range images {
-		target, err := unix.Open(filepath.Clean(s.mount), unix.O_PATH|unix.O_CLOEXEC, 0)
-		if err == nil {
-			err = sources[i].Bind(target, conf.imageAttr())
-			unix.Close(target)
-		}
-		if err != nil {
-			return fmt.Errorf("bind the extracted image: %w", err)
-		}
-	}
-	return nil
+	return s.file.Close()
 }

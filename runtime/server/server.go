@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -24,9 +26,12 @@ import (
 type served struct {
 	image  Image
 	file   *os.File
-	reader *squash.Reader
-	dev    int    // its /dev/fuse
-	mount  string // where it is mounted
+	reader *squash.Reader // nil: an ext file system
+	dev    int            // its /dev/fuse, or -1
+	tree   int            // what it has been extracted to, or -1
+	mount  string         // where it is mounted
+
+	mounter *exec.Cmd // of an ext file system: the process that serves it
 }
 
 // Main is the server's process: it serves until its images are unused and returns the exit status.
@@ -63,28 +68,30 @@ func Main(o userns.Outcome) int {
 	if _, err := unix.FcntlInt(userns.ServerPidfd, unix.F_GETFD, 0); err == nil {
 		all.pidfds = append(all.pidfds, userns.ServerPidfd)
 	}
-	serve := all.serveMounts
-	if c.Dir != "" {
-		serve = all.serveExtracted
-	}
-	if err := serve(images, &c, log); err != nil {
+	if err := all.serve(images, &c, log); err != nil {
 		all.serveWaiting(err)
 		return 1
 	}
 	return 0
 }
 
-// serveMounts serves images that it mounts. An error is one before anything has been served.
-func (c *clients) serveMounts(images []*served, conf *Config, log *logger) error {
+// serve provides the images for as long as they are used. An error is one before anybody has got them.
+func (c *clients) serve(images []*served, conf *Config, log *logger) error {
+	var x *extraction
+	if conf.Dir != "" {
+		var err error
+		if x, err = c.extract(images, conf); err != nil || x == nil {
+			return err
+		}
+		defer x.remove()
+	}
 	if err := isolate(images, conf); err != nil {
 		return err
 	}
 	var serving sync.WaitGroup
 	for _, s := range images {
 		serving.Go(func() {
-			err := fuse.Serve(s.dev, s.reader, options(conf, s, log))
-			unix.Close(s.dev) // whoever still waits for an answer gets an error
-			if err != nil {
+			if err := s.serve(conf, log); err != nil {
 				log.print(s.image.Path + ": " + err.Error())
 			}
 		})
@@ -95,8 +102,24 @@ func (c *clients) serveMounts(images []*served, conf *Config, log *logger) error
 		mnt.Detach(s.mount)
 	}
 	serving.Wait()
+	if x != nil {
+		awaitNobody(x.proc, x.users)
+	}
 	c.finish()
 	return nil
+}
+
+// serve answers for an image until it is unmounted everywhere.
+func (s *served) serve(conf *Config, log *logger) error {
+	switch {
+	case s.mounter != nil:
+		return s.mounter.Wait()
+	case s.tree >= 0: // the kernel does
+		return nil
+	}
+	err := fuse.Serve(s.dev, s.reader, options(conf, s, log))
+	unix.Close(s.dev) // whoever still waits for an answer gets an error
+	return err
 }
 
 // ignoreSignals: a job that is told to end may take its time, and needs its files meanwhile.
@@ -121,7 +144,7 @@ func prepare(c *Config) ([]*served, int, error) {
 	}
 	var images []*served
 	for _, im := range c.Images {
-		s, err := open(im, c.Dir == "")
+		s, err := c.open(im)
 		if err != nil {
 			return nil, -1, err
 		}
@@ -134,7 +157,7 @@ func prepare(c *Config) ([]*served, int, error) {
 var errChanged = errors.New("the image was replaced or changed while it was being started")
 
 // open opens an image, and a /dev/fuse for it where it is to be mounted.
-func open(im Image, mounted bool) (*served, error) {
+func (c *Config) open(im Image) (*served, error) {
 	f, err := openFile(im)
 	if err != nil {
 		return nil, err
@@ -143,27 +166,38 @@ func open(im Image, mounted bool) (*served, error) {
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
 		return nil, err
 	}
-	if st.Dev != im.Device || st.Ino != im.Inode || st.Size != im.Length || st.Mtim.Nano() != im.ModTime {
+	if st.Dev != im.Device || st.Ino != im.Inode || !c.written(im) && (st.Size != im.Length || st.Mtim.Nano() != im.ModTime) {
 		return nil, errChanged
 	}
-	r, err := squash.Open(io.NewSectionReader(f, im.Offset, im.Size), im.Size, nil)
-	if err != nil {
+	s := &served{image: im, file: f, dev: -1, tree: -1}
+	if im.Ext {
+		return s, s.lock()
+	}
+	if s.reader, err = squash.Open(io.NewSectionReader(f, im.Offset, im.Size), im.Size, nil); err != nil {
 		return nil, err
 	}
-	if !mounted {
-		return &served{image: im, file: f, reader: r, dev: -1}, nil
+	if c.Dir != "" {
+		return s, nil
 	}
-	dev, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
-	if err != nil {
+	if s.dev, err = unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0); err != nil {
 		return nil, fmt.Errorf("open /dev/fuse: %w", err)
 	}
-	return &served{image: im, file: f, reader: r, dev: dev}, nil
+	return s, nil
+}
+
+// written tells whether the file of an image is written to: a part of it that is an image of its own.
+func (c *Config) written(im Image) bool {
+	return slices.ContainsFunc(c.Images, func(w Image) bool { return w.Write && w.Device == im.Device && w.Inode == im.Inode })
 }
 
 // openFile opens the image's file, or takes the one that came along with the configuration.
 func openFile(im Image) (*os.File, error) {
 	if !im.Sent {
-		return os.Open(im.Path)
+		flags := os.O_RDONLY
+		if im.Write {
+			flags = os.O_RDWR
+		}
+		return os.OpenFile(im.Path, flags, 0)
 	}
 	oob := make([]byte, unix.CmsgSpace(4))
 	_, oobn, _, _, err := unix.Recvmsg(userns.ServerSock, make([]byte, 1), oob, unix.MSG_CMSG_CLOEXEC)
@@ -177,41 +211,43 @@ func openFile(im Image) (*os.File, error) {
 	return os.NewFile(uintptr(fd), im.Path), nil
 }
 
-// isolate leaves the host's tree, so that the server pins nothing of it, and mounts the images.
+// isolate leaves the host's tree, so that the server pins nothing of it, with the images.
 func isolate(images []*served, c *Config) error {
-	if err := leaveHost(images); err != nil {
-		return err
-	}
-	for _, s := range images {
-		data := fmt.Sprintf("fd=%d,rootmode=40755,user_id=%d,group_id=%d", s.dev, c.Uid, c.Gid)
-		if c.many() {
-			data += ",allow_other,default_permissions" // for all the ids inside; nobody else gets in
-		}
-		if err := mnt.NewAt("coracle", "fuse.coracle", s.mount, c.imageAttr(), data); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// imageAttr are the restrictions on an image.
-func (c *Config) imageAttr() mnt.Attr {
-	return mnt.Attr{ReadOnly: true, NoSuid: !c.many(), NoDev: true}
-}
-
-// leaveHost makes an empty tree the whole of what the server sees, with a directory for each image.
-func leaveHost(images []*served) error {
 	base, err := mnt.Base("mode=0755,size=1m", nil)
 	if err != nil {
 		return err
 	}
 	for i, s := range images {
-		s.mount = "/" + strconv.Itoa(i)
-		if err := os.Mkdir(filepath.Join(base, s.mount), 0o755); err != nil {
+		s.mount = filepath.Join(base, strconv.Itoa(i))
+		if err := os.Mkdir(s.mount, 0o755); err != nil {
 			return err
 		}
+		if err := s.appear(c); err != nil {
+			return err
+		}
+		s.mount = "/" + strconv.Itoa(i)
 	}
 	return mnt.Enter(base)
+}
+
+// appear makes an image appear at s.mount.
+func (s *served) appear(c *Config) error {
+	switch {
+	case s.image.Ext:
+		return s.mountExt(c)
+	case s.tree >= 0:
+		return s.bindTree(c)
+	}
+	data := fmt.Sprintf("fd=%d,rootmode=40755,user_id=%d,group_id=%d", s.dev, c.Uid, c.Gid)
+	if c.many() {
+		data += ",allow_other,default_permissions" // for all the ids inside; nobody else gets in
+	}
+	return mnt.NewAt("coracle", "fuse.coracle", s.mount, c.imageAttr(), data)
+}
+
+// imageAttr are the restrictions on an image.
+func (c *Config) imageAttr() mnt.Attr {
+	return mnt.Attr{ReadOnly: true, NoSuid: !c.many(), NoDev: true}
 }
 
 func options(c *Config, s *served, log *logger) *fuse.Options {
