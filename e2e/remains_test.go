@@ -14,8 +14,8 @@ import (
 	"coracle/userns"
 )
 
-// patience is how long after the end of the last user nothing may be left.
-const patience = 2 * time.Second
+// patience is how long after the end of the last user nothing may be left: an extracted tree takes a while to remove.
+var patience = map[string]time.Duration{"unsquash": 30 * time.Second, "underlay": 2 * time.Second, "": 2 * time.Second}[os.Getenv(modeKey)]
 
 // A process is one of this user's processes that run in a container or serve one.
 type process struct {

@@ -110,6 +110,7 @@ var features = map[string]func() error{
 	"slurm": func() error {
 		return errors.Join(program("munged"), program("slurmctld"), program("slurmd"), program("srun"))
 	},
+	"fuse2fs":   func() error { return try("sh", "-c", "PATH=$PATH:/usr/sbin; command -v fuse2fs && command -v mke2fs") },
 	"snakemake": func() error { return program("snakemake") },
 	"cwltool":   func() error { return program("cwltool") },
 	"groups":    func() error { return try("sh", "-c", `test "$(id -G | wc -w)" -ge 2`) },

@@ -17,6 +17,14 @@ func (e *ExtError) Error() string {
 // Unwrap returns Fuse.
 func (e *ExtError) Unwrap() error { return e.Fuse }
 
+// A WriteExtError is an overlay image with an ext file system that is to be written to: the kernel's overlayfs wants a
+// file system that tells the types of names and can leave a whiteout behind (RENAME_WHITEOUT), and fuse2fs can neither.
+type WriteExtError struct{ Path string }
+
+func (e *WriteExtError) Error() string {
+	return fmt.Sprintf("--overlay %s: the kernel cannot keep a writable layer in an ext3 or ext4 image", e.Path)
+}
+
 // canMountExt returns an *[ExtError], or nil.
 func canMountExt(facts *Facts) error {
 	if facts.Fuse != nil || facts.ExtMount == "" {

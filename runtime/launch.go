@@ -28,6 +28,10 @@ func Launch(p *Plan, waiting func(took time.Duration)) error {
 		return err
 	}
 	sock := -1
+	var left server.LeftImages
+	if p.Extract.Dir != "" {
+		left = server.FindLeftImages(p.Extract.Dir)
+	}
 	if p.Root.served() || len(p.Images) > 0 || p.Upper.onDisk() {
 		if sock, err = server.Start(serverConfig(p), p.header()); err != nil {
 			return err
@@ -36,6 +40,7 @@ func Launch(p *Plan, waiting func(took time.Duration)) error {
 	if err := up.handOver(sock, &p.Upper); err != nil {
 		return err
 	}
+	left.Discard(sock)
 	if waiting != nil && sock >= 0 && p.Extract.Dir != "" {
 		waitForImages(sock, waiting)
 	}
@@ -103,7 +108,7 @@ func serverConfig(p *Plan) *server.Config {
 		roots = append([]Root{p.Root}, p.Images...)
 	}
 	for _, r := range roots {
-		c.Images = append(c.Images, server.Image{Path: r.Path, Offset: r.Offset, Size: r.Size, Device: r.Device, Inode: r.Inode, Length: r.Length, ModTime: r.ModTime, Descriptor: r.Descriptor, Sent: r.Descriptor > 0, Ext: r.Kind == Ext, Write: r.Write})
+		c.Images = append(c.Images, server.Image{Path: r.Path, Offset: r.Offset, Size: r.Size, Device: r.Device, Inode: r.Inode, Length: r.Length, ModTime: r.ModTime, Descriptor: r.Descriptor, Sent: r.Descriptor > 0, Ext: r.Kind == Ext})
 	}
 	return c
 }

@@ -116,9 +116,6 @@ func (t *tree) placeLayer(i int, l Layer) (at string, err error) {
 // placeUpper provides base/upper with the directories upper and work in it.
 func (t *tree) placeUpper(p *Plan) error {
 	at := filepath.Join(t.base, "upper")
-	if p.Upper.Kind == UpperImage {
-		return t.placeUpperImage(p, at)
-	}
 	if p.Upper.onDisk() {
 		dir, err := openPath(at)
 		if err != nil {
@@ -136,22 +133,6 @@ func (t *tree) placeUpper(p *Plan) error {
 		return err
 	}
 	return makeUpper(at)
-}
-
-// placeUpperImage attaches an image file that is written to.
-func (t *tree) placeUpperImage(p *Plan, at string) error {
-	dir, err := openPath(at)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(dir)
-	if p.Upper.Image >= len(t.images) {
-		return fmt.Errorf("there is no image %d", p.Upper.Image)
-	}
-	if err := mnt.Attach(t.images[p.Upper.Image], dir); err != nil {
-		return err
-	}
-	return errors.Join(makeUpper(at), realDirectory(filepath.Join(at, "upper")), realDirectory(filepath.Join(at, "work")))
 }
 
 // realDirectory returns an error if path, in a tree that somebody else may have made, is not a directory itself.

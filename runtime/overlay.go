@@ -68,17 +68,15 @@ const (
 	UpperTmpfs   UpperKind = "tmpfs"     // memory, gone with the last process
 	UpperScratch UpperKind = "scratch"   // a new directory, gone with the last process
 	UpperDir     UpperKind = "directory" // a directory that stays
-	UpperImage   UpperKind = "image"     // an ext file system in a file, with the directories upper and work
 )
 
 // An Upper is the writable layer, the topmost of all. The zero value is none.
 type Upper struct {
-	Kind  UpperKind `json:",omitempty"`
-	Path  string    `json:",omitempty"` // UpperDir: the directory that holds upper and work. UpperScratch: where such a one is made
-	Made  string    `json:",omitempty"` // UpperScratch: its name in Path, once the launch has chosen it
-	Image int       `json:",omitempty"` // UpperImage: its number in Plan.Images
-	Size  int64     `json:",omitempty"` // UpperTmpfs: bytes; 0: the kernel's default, half of the memory
-	Why   string    `json:",omitempty"`
+	Kind UpperKind `json:",omitempty"`
+	Path string    `json:",omitempty"` // UpperDir: the directory that holds upper and work. UpperScratch: where such a one is made
+	Made string    `json:",omitempty"` // UpperScratch: its name in Path, once the launch has chosen it
+	Size int64     `json:",omitempty"` // UpperTmpfs: bytes; 0: the kernel's default, half of the memory
+	Why  string    `json:",omitempty"`
 }
 
 // dir is the directory that holds upper and work.
@@ -102,15 +100,7 @@ func (p *Plan) stack(req *Request, facts *Facts) error {
 		o := &facts.Overlays[len(facts.Overlays)-1-i]
 		switch {
 		case o.Root.Kind == Ext && !o.ReadOnly:
-			if p.Upper.Kind != "" {
-				return fmt.Errorf("%w: %s and %s", ErrWriters, o.Path, p.Upper.Path)
-			}
-			if o.Place.Denied != nil {
-				return &UpperError{Path: o.Path, Why: o.Why, Err: o.Place.Denied}
-			}
-			o.Root.Write = true
-			p.Images = append(p.Images, o.Root)
-			p.Upper = Upper{Kind: UpperImage, Path: o.Root.Path, Image: len(p.Images), Why: o.Why}
+			return &WriteExtError{o.Path}
 		case o.Root.Kind == Ext && o.HasUpper:
 			p.Images = append(p.Images, o.Root)
 			p.Layers = append(p.Layers, Layer{Path: o.Path, Image: len(p.Images), Sub: "upper", Why: o.Why})

@@ -105,7 +105,6 @@ const (
 // A Root is the image: where its file system is and how to look into it.
 type Root struct {
 	Kind   RootKind
-	Write  bool   `json:",omitempty"` // Ext: it is written to
 	Path   string // absolute path of the file or directory, symlinks resolved; with Descriptor: a name for people
 	Offset int64  // of a file: where the file system starts in the file, in bytes
 	Size   int64  // of a file: how long the file system is, in bytes

@@ -112,8 +112,6 @@ func (p *Plan) layerRows(row func(what, how, attr, why string)) {
 		row("overlay", "tmpfs", "rw "+size, u.Why+", gone with the last process")
 	case UpperScratch:
 		row("overlay", u.Path+"/"+scratchPrefix()+"…", "rw", u.Why+", gone with the last process")
-	case UpperImage:
-		row("overlay", u.Path, "rw", fmt.Sprintf("%s, image %d", u.Why, u.Image))
 	case UpperDir:
 		row("overlay", u.Path+"/upper", "rw", u.Why)
 	}

@@ -40,24 +40,18 @@ func (e *BusyError) ended(host string) bool {
 // ending is how long a launch waits for the writer before it to be gone for good.
 const ending = 2 * time.Second
 
-// endingImage is the same for an image file, which is written to by a program that may still have a lot in memory.
-const endingImage = 20 * time.Second
-
 // writerAttr records who writes to a directory, as "HOST PID". It means something only while
 // somebody has the lock on it (flock(2)): the kernel takes that back from the dead, this it does not.
 const writerAttr = "user.coracle.writer"
 
 // A diskUpper is the launcher's part of a writable layer on disk.
 type diskUpper struct {
-	dir int // UpperDir, UpperImage: the locked directory or file. UpperScratch: the directory that one is made in. -1: neither
+	dir int // UpperDir: the locked directory. UpperScratch: the directory that one is made in. -1: neither
 }
 
 // openUpper looks after the place of a writable layer on disk before anything is started. A directory that
 // another container writes to is a [*BusyError].
 func openUpper(u *Upper) (diskUpper, error) {
-	if u.Kind == UpperImage {
-		return openUpperImage(u)
-	}
 	if !u.onDisk() {
 		return diskUpper{-1}, nil
 	}
@@ -77,22 +71,9 @@ func openUpper(u *Upper) (diskUpper, error) {
 	return diskUpper{dir}, nil
 }
 
-// openUpperImage locks an image file that is written to.
-func openUpperImage(u *Upper) (diskUpper, error) {
-	fd, err := unix.Open(u.Path, unix.O_RDWR|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return diskUpper{-1}, &UpperError{Path: u.Path, Why: u.Why, Err: err}
-	}
-	return diskUpper{fd}, lockOverlay(fd, u.Path, endingImage)
-}
-
 // LockOverlay makes this process the writer of the overlay directory behind the descriptor dir, until every copy of
 // the descriptor is closed. path is for messages. When there is a writer already the error is a *[BusyError].
 func LockOverlay(dir int, path string) error {
-	return lockOverlay(dir, path, ending)
-}
-
-func lockOverlay(dir int, path string, ending time.Duration) error {
 	host, _ := os.Hostname()
 	for until := time.Now().Add(ending); ; time.Sleep(2 * time.Millisecond) {
 		err := unix.Flock(dir, unix.LOCK_EX|unix.LOCK_NB)
@@ -119,8 +100,6 @@ func lockOverlay(dir int, path string, ending time.Duration) error {
 // handOver leaves the layer to the image server behind sock, and makes it where it is a new one.
 func (d diskUpper) handOver(sock int, u *Upper) error {
 	switch u.Kind {
-	case UpperImage:
-		return errors.Join(server.Hold(sock, d.dir), unix.Close(d.dir))
 	case UpperDir:
 		return errors.Join(server.Keep(sock, d.dir), unix.Close(d.dir))
 	case UpperScratch:

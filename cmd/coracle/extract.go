@@ -47,7 +47,10 @@ func (c *cli) waiting(p *runtime.Plan) func(took time.Duration) {
 	}
 }
 
-// extractHint says what to do about an image that cannot be extracted.
+// errWriting is what an image server says of an image that has a writer.
+const errWriting = "another container is writing to it"
+
+// extractHint says what to do about an image that cannot be extracted, or mounted by fuse2fs.
 func extractHint(err error) string {
 	var room *runtime.RoomError
 	var step *userns.StepError
@@ -56,6 +59,10 @@ func extractHint(err error) string {
 		return "name a directory on a disk of this node: --tmpdir DIR, or TMPDIR"
 	case errors.As(err, &step) && strings.HasPrefix(step.Step, "extract ") && errors.Is(err, unix.ENOSPC):
 		return "name a directory with more room: --tmpdir DIR, or TMPDIR"
+	case errors.As(err, &step) && strings.Contains(step.Step, "with fuse2fs: "):
+		return "look at it with e2fsck -fn IMAGE; a copy of it may have to be repaired: e2fsck -f COPY"
+	case errors.As(err, &step) && strings.Contains(step.Step, errWriting):
+		return "wait until that one has ended"
 	case errors.As(err, &step) && strings.HasPrefix(step.Step, "extract ") && errors.Is(err, unix.EIO):
 		return "the file may be damaged: compare its checksum with the original's, or get it again"
 	}

@@ -12,8 +12,6 @@ import (
 	"coracle/image"
 	"coracle/runtime"
 	"coracle/runtime/probe"
-
-	"golang.org/x/sys/unix"
 )
 
 // layers resolves what lies over the image and where what is written goes.
@@ -149,7 +147,7 @@ func (c *cli) openLayers(req *runtime.Request, facts *runtime.Facts, root *runti
 			f := runtime.OverlayFacts{Overlay: o, Root: rootOf(img)}
 			layer, sub := img.Layer()
 			f.HasUpper = sub
-			writable := !o.ReadOnly && (img.Format == image.Directory || img.Ext != nil)
+			writable := !o.ReadOnly && img.Format == image.Directory
 			if img.Format == image.Directory {
 				f.HasUpper = isDir(filepath.Join(img.Real, "upper"))
 				f.Place = probe.Place(img.Real)
@@ -158,9 +156,6 @@ func (c *cli) openLayers(req *runtime.Request, facts *runtime.Facts, root *runti
 					layer.Dir = filepath.Join(img.Real, "upper")
 				}
 				layer.Tree = image.HostTree(layer.Dir)
-			}
-			if img.Ext != nil && writable {
-				f.Place.Denied = writeDenied(img.Real)
 			}
 			facts.Overlays = append(facts.Overlays, f)
 			if writable {
@@ -176,9 +171,6 @@ func (c *cli) openLayers(req *runtime.Request, facts *runtime.Facts, root *runti
 	return all, nil
 }
 
-// writeDenied tells why a file cannot be written to, or nil.
-func writeDenied(path string) error { return unix.Access(path, unix.W_OK) }
-
 func isDir(path string) bool {
 	fi, err := os.Stat(path)
 	return err == nil && fi.IsDir()
@@ -190,6 +182,7 @@ func layerHint(err error) string {
 	var busy *runtime.BusyError
 	var layer *runtime.LayerError
 	var ext *runtime.ExtError
+	var write *runtime.WriteExtError
 	var none *image.NoOverlayError
 	var file *overlayError
 	var missing *image.MissingError
@@ -200,6 +193,8 @@ func layerHint(err error) string {
 		return "add :ro to all but one"
 	case errors.As(err, &file) && errors.As(err, &missing) && len(missing.Similar) == 0:
 		return "for a new one: coracle overlay create " + file.path
+	case errors.As(err, &write):
+		return "read it: --overlay " + write.Path + ":ro; to write, take its files out: mkdir DIR && debugfs -R 'rdump /upper DIR' " + write.Path + "; then --overlay DIR"
 	case errors.As(err, &ext) && ext.Fuse == nil:
 		return "install the package fuse2fs (Debian, Ubuntu) or fuse2fs from e2fsprogs (Red Hat, SUSE), or copy the files into a directory"
 	case errors.As(err, &busy):

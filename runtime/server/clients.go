@@ -14,8 +14,8 @@ type clients struct {
 	listener int    // -1: private to the first client
 	key      string // what a greeting has to say
 	uid      int
-	welcome  func(sock int) error // sends the reply, once the images are ready
-	pidfds   []int                // of the clients that are alive
+	welcome  func(h *held) error // sends the reply, once the images are ready
+	pidfds   []int               // of the clients that are alive
 	pending  []pending
 	helds    []*held        // what is looked after, and the connections over which more may come
 	late     []*held        // what is let go when the images are unused
@@ -64,7 +64,7 @@ func (c *clients) serveWaiting(failure error) {
 		case failure != nil:
 			answer(h.sock, failure, nil)
 		default:
-			c.welcome(h.sock) // a client that is gone is found out by its pidfd
+			c.welcome(h) // a client that is gone is found out by its pidfd
 		}
 		h.served = true
 	}
@@ -149,9 +149,10 @@ func (c *clients) hear(polled []unix.PollFd) {
 	for i, p := range waiting {
 		switch {
 		case i < len(polled) && polled[i].Revents != 0:
-			if pidfd := c.greeting(p.sock); pidfd >= 0 {
+			h := &held{sock: p.sock, served: c.work < 0}
+			if pidfd := c.greeting(h); pidfd >= 0 {
 				c.pidfds = append(c.pidfds, pidfd)
-				c.helds = append(c.helds, &held{sock: p.sock, served: c.work < 0})
+				c.helds = append(c.helds, h)
 			} else {
 				unix.Close(p.sock)
 			}
@@ -164,7 +165,8 @@ func (c *clients) hear(polled []unix.PollFd) {
 }
 
 // greeting takes a client in and returns its pidfd, or -1.
-func (c *clients) greeting(sock int) int {
+func (c *clients) greeting(h *held) int {
+	sock := h.sock
 	buf := make([]byte, len(question)+maxKey+1)
 	oob := make([]byte, unix.CmsgSpace(4*4))
 	n, oobn, _, _, err := unix.Recvmsg(sock, buf, oob, unix.MSG_CMSG_CLOEXEC)
@@ -184,8 +186,8 @@ func (c *clients) greeting(sock int) int {
 		return -1
 	}
 	err = unix.Sendmsg(sock, []byte(welcome), nil, nil, unix.MSG_NOSIGNAL)
-	if err == nil && c.work < 0 {
-		err = c.welcome(sock)
+	if err == nil && h.served {
+		err = c.welcome(h)
 	}
 	if err != nil {
 		unix.Close(pidfd)

@@ -26,7 +26,6 @@ type Image struct {
 	Length        int64 // of the file, in bytes
 	ModTime       int64 // of the file, in ns since 1970
 	Ext           bool  `json:",omitempty"` // an ext file system, not squashfs
-	Write         bool  `json:",omitempty"` // with Ext: it is written to; the launcher has locked it
 
 	// A file without a name: Start sends Descriptor along, and says so by Sent.
 	Descriptor int  `json:"-"`

@@ -17,14 +17,11 @@ import (
 // The kernel lets no ordinary user mount an ext file system, but the host may have fuse2fs. It runs as a child of the server, in
 // its namespaces, with the image as an open file, and ends with the mount, or at once when the server is killed.
 
-// ErrBusy: somebody is writing to the image.
+// errBusy: somebody is writing to the image.
 var errBusy = fmt.Errorf("another container is writing to it: %w", unix.EBUSY)
 
-// lock keeps writers away from an image that is read. The launcher has locked one that is written to.
+// lock keeps writers away from an image that is read, as far as they ask.
 func (s *served) lock() error {
-	if s.image.Write {
-		return nil
-	}
 	err := unix.Flock(int(s.file.Fd()), unix.LOCK_SH|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		err = errBusy
@@ -41,11 +38,7 @@ const extPatience = time.Minute
 // mountExt has fuse2fs mount an ext file system at s.mount. It must be called on the main thread: the child's
 // parent-death signal watches that.
 func (s *served) mountExt(c *Config) error {
-	options := "ro"
-	if s.image.Write {
-		options = "rw"
-	}
-	options += ",fakeroot,nosuid,nodev" // what may be done is for overlayfs and the mount's owner to say
+	options := "ro,fakeroot,nosuid,nodev" // nobody is asked for permission, as on a mount of squashfs
 	if s.image.Offset > 0 {
 		options += ",offset=" + strconv.FormatInt(s.image.Offset, 10)
 	}
@@ -82,7 +75,7 @@ func (s *served) awaitMount() error {
 		var info unix.Siginfo
 		err := unix.Waitid(unix.P_PID, s.mounter.Process.Pid, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
 		if err == nil && info.Signo != 0 {
-			return errors.Join(unix.EIO, s.mounter.Wait())
+			return fmt.Errorf("%v: %w", s.mounter.Wait(), unix.EIO)
 		}
 		if time.Now().After(until) {
 			s.mounter.Process.Kill()

@@ -41,7 +41,6 @@ func (c *clients) extract(images []*served, conf *Config) (*extraction, error) {
 	if err != nil {
 		return nil, err
 	}
-	x.discardOld(c)
 	if err = x.fillFor(c, images, conf); err == nil && c.any() {
 		return x, nil
 	}
@@ -86,19 +85,46 @@ func (x *extraction) remove() {
 	unix.Close(x.dir)
 }
 
-// discardOld removes what servers have left that were killed, unless a container lives on in it.
-func (x *extraction) discardOld(c *clients) {
-	for _, name := range Left(x.parent, extractPrefix()) {
+// LeftImages are trees that servers have left that were killed. The zero value is none.
+type LeftImages struct {
+	dir   int
+	names []string
+}
+
+// FindLeftImages takes those in dir in which no container lives on. It takes the rights of whoever starts servers: a server cannot
+// look at the clients of another. Call it before a server is started, for that may get the number of a namespace that is gone.
+func FindLeftImages(dir string) (l LeftImages) {
+	var err error
+	if l.dir, err = unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
+		return LeftImages{} // the server will say so
+	}
+	found := Left(l.dir, extractPrefix())
+	if len(found) == 0 {
+		unix.Close(l.dir)
+		return LeftImages{}
+	}
+	proc, err := unix.Open("/proc", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	for _, name := range found {
 		var ns uint64
 		fmt.Sscanf(name, extractPrefix()+"%d-", &ns) // 0: nobody's
-		if ns == x.users || ns != 0 && inhabited(x.proc, ns) {
+		if err != nil || ns != 0 && inhabited(proc, ns) {
 			continue
 		}
-		if old, ok := TakeOld(x.parent, extractPrefix(), name); ok {
-			if dir, err := unix.FcntlInt(uintptr(x.parent), unix.F_DUPFD_CLOEXEC, 0); err == nil {
-				c.discard([]entry{{dir, old}}, nil)
-			}
+		if old, ok := TakeOld(l.dir, extractPrefix(), name); ok {
+			l.names = append(l.names, old)
 		}
+	}
+	unix.Close(proc)
+	return l
+}
+
+// Discard has the server behind sock remove them.
+func (l *LeftImages) Discard(sock int) {
+	for _, name := range l.names {
+		Discard(sock, l.dir, name)
+	}
+	if l.dir > 0 {
+		unix.Close(l.dir)
 	}
 }
 

@@ -14,7 +14,6 @@ import (
 //
 //	remove NAME   with a descriptor of the directory that NAME is in: at the end, remove NAME and what is in it
 //	keep          with a descriptor: keep it open until the end (a flock(2) belongs to the open file)
-//	hold          as keep, until the images are unused, too
 //	discard NAME  as remove, but now
 //	watch         with a descriptor of the root of an overlay: the end is when that file system is gone
 //
@@ -31,9 +30,6 @@ func Discard(sock, parent int, name string) error { return tell(sock, "discard "
 
 // Keep has the file behind fd kept open until the end.
 func Keep(sock, fd int) error { return tell(sock, "keep", fd) }
-
-// Hold has the file behind fd kept open until the images are unused.
-func Hold(sock, fd int) error { return tell(sock, "hold", fd) }
 
 // Watch says that the end is when the file system with the root directory fd is gone.
 func Watch(sock, root int) error { return tell(sock, "watch", root) }
@@ -83,8 +79,6 @@ func (c *clients) listen(h *held) bool {
 	switch {
 	case word == "keep":
 		h.kept = append(h.kept, fd)
-	case word == "hold":
-		c.late = append(c.late, &held{sock: -1, kept: []int{fd}})
 	case word == "remove" && valid:
 		h.remove = append(h.remove, entry{fd, name})
 	case word == "discard" && valid:

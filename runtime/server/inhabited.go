@@ -3,6 +3,7 @@ package server
 import (
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -38,11 +39,31 @@ func inhabited(proc int, ns uint64) bool {
 	}
 	self := selfIn(proc)
 	for _, name := range names {
-		if _, err := strconv.Atoi(name); err == nil && name != self && livesIn(proc, name, ns) {
+		if _, err := strconv.Atoi(name); err == nil && name != self && livesIn(proc, name, ns) && !dead(proc, name) {
 			return true
 		}
 	}
 	return false
+}
+
+// dead tells whether a process has ended and waits for its parent to take notice: it still has a user namespace.
+func dead(proc int, pid string) bool {
+	fd, err := unix.Openat(proc, pid+"/stat", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return true // gone meanwhile
+	}
+	defer unix.Close(fd)
+	buf := make([]byte, 1024)
+	n, err := unix.Read(fd, buf)
+	return err != nil || deadStat(string(buf[:n]))
+}
+
+// deadStat reads /proc/PID/stat. A first thread that has ended is no dead process while there are others.
+//
+// Source: proc_pid_stat(5): the state is field 3, behind the command in parentheses, the number of threads field 20.
+func deadStat(stat string) bool {
+	f := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+	return len(f) < 18 || (f[0] == "Z" || f[0] == "X") && f[17] <= "1"
 }
 
 // selfIn returns the process id of this process in proc, which may belong to another pid namespace.

@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -55,13 +54,14 @@ func Main(o userns.Outcome) int {
 		answer(userns.ServerSock, err, nil)
 		return 1
 	}
-	// The first client has the namespace from the constructor already.
-	all := clients{listener: -1, inotify: -1, work: -1, helds: []*held{{sock: userns.ServerSock}}, key: c.Key, uid: os.Getuid(), welcome: func(sock int) error {
-		if sock == userns.ServerSock {
-			return handOut(sock, images)
+	first := &held{sock: userns.ServerSock}
+	all := clients{listener: -1, inotify: -1, work: -1, helds: []*held{first}, key: c.Key, uid: os.Getuid()}
+	all.welcome = func(h *held) error {
+		if h == first { // it has the namespace from the constructor already
+			return handOut(h.sock, images)
 		}
-		return errors.Join(sendNamespace(sock, ns, o), handOut(sock, images))
-	}}
+		return errors.Join(sendNamespace(h.sock, ns, o), handOut(h.sock, images))
+	}
 	if c.Key != "" {
 		all.listener = userns.ServerListener
 	}
@@ -166,7 +166,7 @@ func (c *Config) open(im Image) (*served, error) {
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
 		return nil, err
 	}
-	if st.Dev != im.Device || st.Ino != im.Inode || !c.written(im) && (st.Size != im.Length || st.Mtim.Nano() != im.ModTime) {
+	if st.Dev != im.Device || st.Ino != im.Inode || st.Size != im.Length || st.Mtim.Nano() != im.ModTime {
 		return nil, errChanged
 	}
 	s := &served{image: im, file: f, dev: -1, tree: -1}
@@ -185,19 +185,10 @@ func (c *Config) open(im Image) (*served, error) {
 	return s, nil
 }
 
-// written tells whether the file of an image is written to: a part of it that is an image of its own.
-func (c *Config) written(im Image) bool {
-	return slices.ContainsFunc(c.Images, func(w Image) bool { return w.Write && w.Device == im.Device && w.Inode == im.Inode })
-}
-
 // openFile opens the image's file, or takes the one that came along with the configuration.
 func openFile(im Image) (*os.File, error) {
 	if !im.Sent {
-		flags := os.O_RDONLY
-		if im.Write {
-			flags = os.O_RDWR
-		}
-		return os.OpenFile(im.Path, flags, 0)
+		return os.Open(im.Path)
 	}
 	oob := make([]byte, unix.CmsgSpace(4))
 	_, oobn, _, _, err := unix.Recvmsg(userns.ServerSock, make([]byte, 1), oob, unix.MSG_CMSG_CLOEXEC)

@@ -29,8 +29,8 @@ func selfPidfd(t *testing.T) int {
 
 // serve answers greetings on the listener until its last client is gone.
 func serve(listener int, key string) *clients {
-	return &clients{listener: listener, work: -1, key: key, uid: os.Getuid(), welcome: func(sock int) error {
-		return unix.Sendmsg(sock, []byte("reply"), nil, nil, unix.MSG_NOSIGNAL)
+	return &clients{listener: listener, work: -1, key: key, uid: os.Getuid(), welcome: func(h *held) error {
+		return unix.Sendmsg(h.sock, []byte("reply"), nil, nil, unix.MSG_NOSIGNAL)
 	}}
 }
 
@@ -165,7 +165,7 @@ func TestGreetingRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		send(pair[0])
-		if got := serve(-1, "k").greeting(pair[1]); got != -1 {
+		if got := serve(-1, "k").greeting(&held{sock: pair[1], served: true}); got != -1 {
 			t.Errorf("%s: taken in as %d", name, got)
 		}
 		var buf [64]byte
