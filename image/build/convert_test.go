@@ -32,6 +32,7 @@ type member struct {
 	typ   byte // 0: from the name: a directory with a slash at its end, a file without
 	link  string
 	xattr map[string]string
+	set   func(*tar.Header) // nil: as tarball has it
 }
 
 func tarball(t testing.TB, members ...member) []byte {
@@ -44,7 +45,13 @@ func tarball(t testing.TB, members ...member) []byte {
 			h.Typeflag, h.Mode = tar.TypeDir, 0o755
 		}
 		for k, v := range m.xattr {
-			h.PAXRecords = map[string]string{"SCHILY.xattr." + k: v}
+			if h.PAXRecords == nil {
+				h.PAXRecords = map[string]string{}
+			}
+			h.PAXRecords["SCHILY.xattr."+k] = v
+		}
+		if m.set != nil {
+			m.set(h)
 		}
 		if err := w.WriteHeader(h); err != nil {
 			t.Fatal(err)

@@ -157,7 +157,9 @@ func (r *Reader) fill(e *Entry, h *tar.Header) error {
 		return fmt.Errorf("%w: owner %d:%d", ErrValue, h.Uid, h.Gid)
 	}
 	e.UID, e.GID = uint32(h.Uid), uint32(h.Gid)
-	e.Perm = uint16(h.Mode & 0o7777)
+	if e.Perm = uint16(h.Mode & 0o7777); e.Type == squash.Symlink {
+		e.Perm = 0o777 // as every file system of Linux has it, whatever the archive says
+	}
 	e.MTime = h.ModTime.Unix()
 	if e.Kind == Inode {
 		if e.Xattrs, err = xattrs(h.PAXRecords); err != nil {

@@ -62,7 +62,7 @@ func TestReader(t *testing.T) {
 				"SCHILY.xattr.system.posix_acl_access": "x",
 			}},
 		tar.Header{Typeflag: tar.TypeXGlobalHeader, PAXRecords: map[string]string{"comment": "c"}},
-		tar.Header{Typeflag: tar.TypeSymlink, Name: "l", Linkname: "../etc/", Mode: 0o777},
+		tar.Header{Typeflag: tar.TypeSymlink, Name: "l", Linkname: "../etc/", Mode: 0o4600},
 		tar.Header{Typeflag: tar.TypeLink, Name: "h", Linkname: "./etc/passwd", Mode: 0o644},
 		tar.Header{Typeflag: tar.TypeChar, Name: "c", Devmajor: 5, Devminor: 300, Mode: 0o600},
 		tar.Header{Typeflag: tar.TypeBlock, Name: "b", Devmajor: 8, Devminor: 1},
