@@ -50,6 +50,8 @@ type Cache struct {
 	// Waiting is called once when another process does what was asked for, with its host
 	// and process. nil: nobody is interested.
 	Waiting func(holder string)
+
+	exists func(path string) bool // instead of asking the file system; nil: that
 }
 
 // The directories of a cache.
@@ -112,6 +114,9 @@ func (c *Cache) Put(ctx context.Context, d oci.Digest, fill func(io.Writer) erro
 // it, once waits.
 func (c *Cache) once(ctx context.Context, path string, fill func(*output.File) error) error {
 	there := func() bool { _, err := os.Stat(path); return err == nil }
+	if c.exists != nil {
+		there = func() bool { return c.exists(path) }
+	}
 	unlock, err := c.lock(ctx, filepath.Base(path), there)
 	if err != nil || unlock == nil {
 		return err
@@ -122,6 +127,11 @@ func (c *Cache) once(ctx context.Context, path string, fill func(*output.File) e
 		return fmt.Errorf("cache: %w", err)
 	}
 	defer f.Close()
+	// NFS remembers for a while that a name was not there, until something changes in the directory: as now, where files
+	// cannot be nameless. So whoever has waited for another machine finds what that has made.
+	if there() {
+		return nil
+	}
 	if err := fill(f); err != nil {
 		return err
 	}

@@ -154,6 +154,50 @@ func TestDeadLock(t *testing.T) {
 	}
 }
 
+// A lock that is taken away is the one that was dead, not one that somebody has made since.
+func TestBury(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	lock := func(text string) os.FileInfo {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		fi, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fi
+	}
+	dead := lock("dead")
+	bury(path, dead)
+	if _, err := os.Stat(path); err == nil {
+		t.Error("the dead lock is there")
+	}
+	bury(path, dead) // nothing to take away
+	fresh := lock("fresh")
+	os.Chtimes(path, time.Now(), time.Now().Add(time.Second)) // the inode may be the same
+	bury(path, dead)
+	if b, _ := os.ReadFile(path); string(b) != "fresh" || !held(path, fresh) {
+		t.Errorf("a lock that is alive: %q", b)
+	}
+	if list, _ := os.ReadDir(filepath.Dir(path)); len(list) != 1 {
+		t.Errorf("left: %v", list)
+	}
+}
+
+// A name that NFS remembers as not there is looked at once more, when the directory has changed.
+func TestSeenLate(t *testing.T) {
+	c, _ := open(t)
+	looks := 0
+	c.exists = func(string) bool { looks++; return looks > 2 }
+	err := c.once(context.Background(), c.blobPath(oci.DigestOf(nil)), func(*output.File) error {
+		t.Error("what is there is made again")
+		return nil
+	})
+	if err != nil || looks != 3 {
+		t.Errorf("%d looks, %v", looks, err)
+	}
+}
+
 func TestCleaning(t *testing.T) {
 	c, dir := open(t)
 	for _, s := range []string{"a", "b"} {

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -47,7 +48,7 @@ func (c *Cache) lock(ctx context.Context, name string, done func() bool) (unlock
 		}
 		holder, dead := w.look()
 		if dead {
-			os.Remove(path)
+			bury(path, w.seen)
 			continue
 		}
 		if !told && holder != "" && holder != self() && c.Waiting != nil {
@@ -89,7 +90,9 @@ func take(path string) (func(), error) {
 		for {
 			select {
 			case now := <-t.C:
-				os.Chtimes(path, now, now)
+				if held(path, mine) { // not a lock of whoever took us for dead
+					os.Chtimes(path, now, now)
+				}
 			case <-stop:
 				return
 			}
@@ -98,10 +101,31 @@ func take(path string) (func(), error) {
 	return func() {
 		close(stop)
 		<-stopped
-		if now, err := os.Stat(path); err == nil && os.SameFile(mine, now) {
+		if held(path, mine) {
 			os.Remove(path)
 		}
 	}, nil
+}
+
+// held reports whether the lock at path is still the file that fi is about.
+func held(path string, fi os.FileInfo) bool {
+	now, err := os.Stat(path)
+	return err == nil && os.SameFile(fi, now)
+}
+
+// bury takes a dead lock away. Others may be about to do the same, and one of them may have made a lock of its own by
+// now: only the file that dead is about goes, anything else gets its name back. (In between a third may take
+// the lock too, and two do the same work.)
+func bury(path string, dead os.FileInfo) {
+	aside := path + ".dead-" + rand.Text()[:8]
+	if os.Rename(path, aside) != nil {
+		return
+	}
+	fi, err := os.Lstat(aside)
+	if err == nil && !(os.SameFile(fi, dead) && fi.ModTime().Equal(dead.ModTime())) { // inode numbers are used again
+		os.Link(aside, path)
+	}
+	os.Remove(aside)
 }
 
 // A watcher watches somebody else's lock.
@@ -109,6 +133,7 @@ type watcher struct {
 	path  string
 	last  time.Time // the lock's time
 	since time.Time // when we first saw that
+	seen  os.FileInfo
 }
 
 // look returns the holder of the lock, and whether it is dead.
@@ -118,6 +143,7 @@ func (w *watcher) look() (holder string, dead bool) {
 	if err != nil || serr != nil {
 		return "", false
 	}
+	w.seen = fi
 	holder = strings.TrimSpace(string(b[:min(len(b), 300)]))
 	if !fi.ModTime().Equal(w.last) || w.since.IsZero() {
 		w.last, w.since = fi.ModTime(), time.Now()

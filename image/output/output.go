@@ -129,12 +129,28 @@ func (f *File) publish() error {
 		f.temp = temp
 	}
 	if !f.over {
-		if err := f.exists(os.Link(f.temp, f.path)); err != nil {
-			return err
+		if err := os.Link(f.temp, f.path); err != nil && !f.arrived() {
+			return f.exists(err)
 		}
 		return os.Remove(f.temp)
 	}
-	return os.Rename(f.temp, f.path)
+	if err := os.Rename(f.temp, f.path); err != nil && !f.arrived() {
+		return err
+	}
+	return nil
+}
+
+// arrived reports whether the file has its name, although the system says that it could not be given: a server of NFS
+// whose answer is lost carries out a request, is asked again, and finds that it has been carried out.
+//
+// Source: link(2), rename(2), "BUGS".
+func (f *File) arrived() bool {
+	mine, err := f.File.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Lstat(f.path)
+	return err == nil && os.SameFile(mine, there)
 }
 
 // link gives the nameless file a name.

@@ -117,6 +117,35 @@ func TestExists(t *testing.T) {
 	}
 }
 
+// A file server may have carried out a request that it says has failed.
+func TestArrived(t *testing.T) {
+	for _, over := range []bool{false, true} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "x")
+		f, err := Create(path, 0o644, over)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.temp = tempName(path)
+		if f.File, err = os.Create(f.temp); err != nil {
+			t.Fatal(err)
+		}
+		f.WriteString("whole")
+		if err := os.Link(f.temp, path); err != nil { // what the server did
+			t.Fatal(err)
+		}
+		if over {
+			os.Remove(f.temp)
+		}
+		if err := f.Commit(); err != nil {
+			t.Errorf("over %v: Commit: %v", over, err)
+		}
+		if b, _ := os.ReadFile(path); string(b) != "whole" || len(names(t, dir)) != 1 {
+			t.Errorf("over %v: %q, %q", over, b, names(t, dir))
+		}
+	}
+}
+
 func TestNeedSpace(t *testing.T) {
 	if err := NeedSpace("/", 1<<62); !errors.As(err, new(*SpaceError)) {
 		t.Errorf("4 EiB: %v, want a SpaceError", err)
