@@ -3,10 +3,11 @@
 package main
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -24,10 +25,24 @@ type keeper struct {
 	program string
 }
 
-// A keptFile is what the cache keeps of a layer.
+// A keptFile is what the cache keeps of a layer: this as a line of JSON, the list of
+// entries, the index.
 type keptFile struct {
 	build.Kept
 	Path string // of the image file
+	Len  int    // of the list, in bytes
+}
+
+var errKept = errors.New("nothing useful is known of the layer")
+
+func parseKept(b []byte) (keptFile, error) {
+	var k keptFile
+	head, rest, ok := bytes.Cut(b, []byte("\n"))
+	if !ok || json.Unmarshal(head, &k) != nil || k.Len < 0 || k.Len > len(rest) {
+		return k, errKept
+	}
+	k.List, k.Index = rest[:k.Len], rest[k.Len:]
+	return k, nil
 }
 
 // newKeeper returns a keeper, or nil if the program cannot tell which it is.
@@ -49,11 +64,11 @@ func (k *keeper) Program() string { return k.program }
 
 // Find belongs to [build.Keeper].
 func (k *keeper) Find(key string) (build.Kept, io.ReaderAt, io.Closer, error) {
-	var found keptFile
 	b, err := k.cache.Layer(key)
-	if err == nil {
-		err = json.Unmarshal(b, &found)
+	if err != nil {
+		return build.Kept{}, nil, nil, err
 	}
+	found, err := parseKept(b)
 	if err != nil {
 		return build.Kept{}, nil, nil, err
 	}
@@ -63,7 +78,7 @@ func (k *keeper) Find(key string) (build.Kept, io.ReaderAt, io.Closer, error) {
 	}
 	if fi, err := f.Stat(); err != nil || !fi.Mode().IsRegular() || found.Key != key {
 		f.Close()
-		return build.Kept{}, nil, nil, fmt.Errorf("%s: no image file", found.Path)
+		return build.Kept{}, nil, nil, errKept
 	}
 	return found.Kept, f, f, nil
 }
@@ -75,8 +90,8 @@ func (m *maker) keep(path string, list []build.Kept) {
 		return
 	}
 	for _, k := range list {
-		if b, err := json.Marshal(keptFile{k, path}); err == nil {
-			m.cache.PutLayer(k.Key, b)
+		if head, err := json.Marshal(keptFile{k, path, len(k.List)}); err == nil {
+			m.cache.PutLayer(k.Key, head, []byte("\n"), k.List, k.Index)
 		}
 	}
 }

@@ -299,6 +299,10 @@ func (m *maker) closing(path string, r made) {
 	if digest != "" {
 		digest += "  "
 	}
-	fmt.Fprintf(m.c.err, "%s  %d MiB  %s files  %s  %s%.1f s\n", path, (r.Size+1<<19)>>20,
-		image.Thousands(int64(r.Inodes)), r.comp, digest, time.Since(m.started).Seconds())
+	reused := ""
+	if r.Reused > 0 {
+		reused = fmt.Sprintf("  %d of %d layers copied", r.Reused, r.Layers)
+	}
+	fmt.Fprintf(m.c.err, "%s  %d MiB  %s files  %s  %s%.1f s%s\n", path, (r.Size+1<<19)>>20,
+		image.Thousands(int64(r.Inodes)), r.comp, digest, time.Since(m.started).Seconds(), reused)
 }

@@ -45,7 +45,8 @@ type Result struct {
 	Inodes int    // files, directories and others in the image
 	Read   int64  // bytes of uncompressed layers
 	Reread int    // layers that had to be read a second time
-	Reused int    // layers whose blocks were copied out of earlier images
+	Layers int    // of the image
+	Reused int    // of these, layers whose blocks were copied out of earlier images
 	Kept   []Kept // what to remember of the layers once the image has its place
 }
 

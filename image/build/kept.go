@@ -32,8 +32,8 @@ type Kept struct {
 	Offset int64  // of the layer's section in the file
 	Size   int64  // of the section
 	Read   int64  // bytes of the uncompressed layer
-	List   []byte // see layer.ParseList
-	Index  []byte // see squash.Writer.CopySection
+	List   []byte `json:"-"` // see layer.ParseList
+	Index  []byte `json:"-"` // see squash.Writer.CopySection
 	Secret [16]byte
 	Sum    [16]byte // of the section's bytes, under Secret
 }
@@ -42,7 +42,7 @@ type Kept struct {
 // than looked for. maxKept bounds what is kept of one.
 const (
 	minKept = 256 << 10
-	maxKept = 64 << 20
+	maxKept = 32 << 20
 )
 
 // keepKey returns the key of layer n. All that decides about the bytes of its section is

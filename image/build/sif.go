@@ -62,7 +62,7 @@ func Convert(ctx context.Context, img *oci.Image, dst io.WriterAt, o *Options) (
 	if size, err = file.Finish(namePartition, img.Platform.Architecture, size); err != nil {
 		return Result{}, err
 	}
-	return Result{Size: size, Inodes: w.Inodes(), Read: c.read, Reread: c.reread, Reused: c.reused, Kept: kept}, nil
+	return Result{Size: size, Inodes: w.Inodes(), Read: c.read, Reread: c.reread, Layers: img.Layers(), Reused: c.reused, Kept: kept}, nil
 }
 
 func (o *Options) from(img *oci.Image) string {

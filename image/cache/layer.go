@@ -12,7 +12,7 @@ import (
 )
 
 // maxLayer bounds what is kept of one layer, in bytes.
-const maxLayer = 256 << 20
+const maxLayer = 64 << 20
 
 // errForeign says that somebody else has written what is kept.
 var errForeign = errors.New("it belongs to another user")
@@ -40,15 +40,18 @@ func (c *Cache) Layer(key string) ([]byte, error) {
 	return io.ReadAll(f)
 }
 
-// PutLayer keeps what is known of a layer, in the place of what was kept before.
-func (c *Cache) PutLayer(key string, b []byte) error {
+// PutLayer keeps what is known of a layer, the parts one behind the other, in the place of
+// what was kept before.
+func (c *Cache) PutLayer(key string, parts ...[]byte) error {
 	f, err := output.Create(filepath.Join(c.dir, layerDir, filepath.Base(key)), 0o600, true)
 	if err != nil {
 		return fmt.Errorf("cache: %w", err)
 	}
 	defer f.Close()
-	if _, err := f.Write(b); err != nil {
-		return err
+	for _, b := range parts {
+		if _, err := f.Write(b); err != nil {
+			return err
+		}
 	}
 	return f.Commit()
 }

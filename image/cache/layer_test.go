@@ -16,7 +16,7 @@ func TestLayer(t *testing.T) {
 		t.Errorf("a layer that was never kept: %v", err)
 	}
 	for _, text := range []string{"one", "two"} {
-		if err := c.PutLayer(key, []byte(text)); err != nil {
+		if err := c.PutLayer(key, []byte(text[:1]), []byte(text[1:])); err != nil {
 			t.Fatal(err)
 		}
 		if b, err := c.Layer(key); err != nil || string(b) != text {
