@@ -75,7 +75,13 @@ func buildTree(p *Plan, o userns.Outcome) error {
 		return err
 	}
 	for i, op := range p.Layout.Ops {
-		if err := t.do(op, i); err != nil && !op.Optional {
+		err := t.do(op, i)
+		if errors.Is(err, unix.EPERM) && op.Type == bind.Proc && t.opened[i] {
+			// A container around us that covers parts of its /proc may have no other.
+			warn(p, "a container around this one hides parts of /proc: the process ids in it are those outside")
+			err = t.bindOuter(op, i)
+		}
+		if err != nil && !op.Optional {
 			return &opError{op, err}
 		}
 	}
@@ -97,11 +103,16 @@ func (t *tree) openSources(p *Plan) error {
 		return err
 	}
 	for i, op := range p.Layout.Ops {
-		if op.Type != bind.Bind {
+		source := op.Source
+		switch op.Type {
+		case bind.Bind:
+		case bind.Proc: // for where no new one may be mounted
+			source = "/proc"
+		default:
 			continue
 		}
-		s, err := mnt.Open(op.Source, !op.NoRec)
-		if err != nil && !op.Optional {
+		s, err := mnt.Open(source, !op.NoRec)
+		if err != nil && !op.Optional && op.Type == bind.Bind {
 			return &opError{op, err}
 		}
 		t.sources[i], t.opened[i] = s, err == nil
@@ -179,6 +190,16 @@ func (t *tree) do(op bind.Op, i int) error {
 		return t.reopenRoot()
 	}
 	return err
+}
+
+// bindOuter binds what an operation has as its source where it could not mount something new.
+func (t *tree) bindOuter(op bind.Op, i int) error {
+	target, err := openIn(t.root, op.Target)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(target)
+	return t.sources[i].Bind(target, opAttr(op))
 }
 
 func tmpfsData(op bind.Op) string {

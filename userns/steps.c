@@ -242,8 +242,22 @@ static void run(struct builder *b, const struct coracle_step *list, uint32_t cou
 	}
 }
 
-// undo makes the mount namespace what it was. The image stays: it comes only once.
+// keep_image makes the image's mount one that can be placed again. It comes only once, and taking a placed one away ends
+// it; a clone takes over its descriptor. One that has not been placed is left as it is.
+static void keep_image(void) {
+	int image = coracle_outcome.image;
+	if (image < 0)
+		return;
+	int again = (int)syscall(NR_OPEN_TREE, image, "", TREE_CLONE | O_CLOEXEC | EMPTY_PATH);
+	if (again < 0)
+		return;
+	dup3(again, image, O_CLOEXEC);
+	close(again);
+}
+
+// undo makes the mount namespace what it was.
 static void undo(struct builder *b) {
+	keep_image();
 	if (b->base != NULL)
 		umount2(b->base, MNT_DETACH);
 	for (int i = 0; i < CORACLE_SLOTS; i++)

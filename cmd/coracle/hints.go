@@ -95,6 +95,8 @@ func stepHint(e *userns.StepError) string {
 	switch {
 	case probe.Chrooted(""):
 		return "this is a chroot, in which the kernel allows no user namespaces: use pivot_root or a container instead"
+	case errors.Is(e, unix.EPERM) && unix.Geteuid() == 0 && strings.Contains(e.Step, "id_map"):
+		return "root without the capability SETFCAP may not be root in there: start the container around this one with --cap-add SETFCAP, or as another user"
 	case errors.Is(e, unix.ENOSPC):
 		return "there are too many user namespaces; ask the administrator to run: sysctl -w user.max_user_namespaces=15000"
 	}
