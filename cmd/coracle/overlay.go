@@ -11,6 +11,7 @@ import (
 
 	"coracle/image"
 	"coracle/runtime"
+	"coracle/runtime/cgroup"
 	"coracle/runtime/probe"
 )
 
@@ -125,7 +126,7 @@ func (l openedLayers) close() {
 // the one with everything on top.
 func (c *cli) openLayers(req *runtime.Request, facts *runtime.Facts, root *runtime.Root) (all openedLayers, err error) {
 	if req.WritableTmpfs && req.TmpfsSize == 0 {
-		facts.Memory = probe.Memory("")
+		facts.Memory = cgroup.Memory("")
 	}
 	if req.ScratchOverlay != "" {
 		facts.Scratch = probe.Place(req.ScratchOverlay)

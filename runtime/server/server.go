@@ -12,6 +12,7 @@ import (
 	"sync"
 	"syscall"
 
+	"coracle/runtime/cgroup"
 	"coracle/runtime/mnt"
 	"coracle/runtime/stage"
 	"coracle/squash"
@@ -29,6 +30,7 @@ type served struct {
 	dev    int            // its /dev/fuse, or -1
 	tree   int            // what it has been extracted to, or -1
 	mount  string         // where it is mounted
+	cache  int64          // bytes for its decoded blocks
 
 	mounter *exec.Cmd // of an ext file system: the process that serves it
 }
@@ -142,6 +144,8 @@ func prepare(c *Config) ([]*served, int, error) {
 	if err != nil {
 		return nil, -1, fmt.Errorf("open /proc/self/ns/user: %w", err)
 	}
+	memory := make(chan int64, 1)
+	go func() { memory <- cgroup.Memory("") }()
 	var images []*served
 	for _, im := range c.Images {
 		s, err := c.open(im)
@@ -149,6 +153,10 @@ func prepare(c *Config) ([]*served, int, error) {
 			return nil, -1, err
 		}
 		images = append(images, s)
+	}
+	cache := cacheBytes(<-memory, len(images))
+	for _, s := range images {
+		s.cache = cache
 	}
 	return images, ns, nil
 }
@@ -243,9 +251,10 @@ func (c *Config) imageAttr() mnt.Attr {
 
 func options(c *Config, s *served, log *logger) *fuse.Options {
 	return &fuse.Options{
-		UID: within(c.UIDs, c.Uid),
-		GID: within(c.GIDs, c.Gid),
-		Log: func(line string) { log.print(s.image.Path + ": " + line) },
+		CacheBytes: s.cache,
+		UID:        within(c.UIDs, c.Uid),
+		GID:        within(c.GIDs, c.Gid),
+		Log:        func(line string) { log.print(s.image.Path + ": " + line) },
 	}
 }
 

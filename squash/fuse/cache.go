@@ -23,6 +23,7 @@ import (
 // nothing. Each block is decoded by one goroutine however many want it.
 type cache struct {
 	mem    []byte
+	slots  int
 	shards []shard
 	decode func(b squash.Block, dst []byte) (int, error)
 }
@@ -30,13 +31,15 @@ type cache struct {
 type shard struct {
 	mu    sync.Mutex
 	index map[squash.Block]*slot
-	lru   slot // ring of unpinned slots: lru.next was used last, lru.prev is reused next
+	lru   slot     // ring of unpinned slots: lru.next was used last, lru.prev is reused next
+	_     [64]byte // the next shard's lock is in another cache line
 }
 
 type slotState uint8
 
 const (
 	slotFree    slotState = iota // holds nothing
+	slotQueued                   // to be decoded into, by whoever comes first
 	slotLoading                  // one goroutine decodes into it
 	slotReady                    // buf[:n] is the block
 	slotFailed                   // err says why; gone when the last pin is
@@ -60,17 +63,19 @@ type slot struct {
 // minSlots keeps a cache of large blocks useful.
 const minSlots = 16
 
-// newCache makes a cache of about bytes for blocks of at most blockSize.
-func newCache(bytes int64, blockSize int, decode func(squash.Block, []byte) (int, error)) (*cache, error) {
+// newCache makes a cache of about bytes for blocks of at most blockSize, for a number of
+// processors.
+func newCache(bytes int64, blockSize, procs int, decode func(squash.Block, []byte) (int, error)) (*cache, error) {
 	n, stride := max(int(bytes/int64(blockSize)), minSlots), blockSize+squash.Slack
-	mem, err := unix.Mmap(-1, 0, n*stride, unix.PROT_READ|unix.PROT_WRITE,
-		unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	mem, err := anonymous(n * stride)
+	for err == unix.ENOMEM && n > minSlots { // little address space is left
+		n = max(n/2, minSlots)
+		mem, err = anonymous(n * stride)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("block cache of %d bytes: %w", n*stride, err)
 	}
-	// Few shards of many slots: a request pins several slots at a time, and
-	// the fewer shards, the fewer slots a sequential read goes through.
-	c := &cache{mem: mem, shards: make([]shard, min(max(n/64, 1), 4)), decode: decode}
+	c := &cache{mem: mem, slots: n, shards: make([]shard, shardsFor(n, procs)), decode: decode}
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.lru.prev, s.lru.next = &s.lru, &s.lru
@@ -86,6 +91,17 @@ func newCache(bytes int64, blockSize int, decode func(squash.Block, []byte) (int
 	}
 	return c, nil
 }
+
+// anonymous maps n bytes that take memory as they are used.
+func anonymous(n int) ([]byte, error) {
+	return unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+}
+
+// shardsFor returns how many locks a cache of n slots has with a number of processors.
+// A request pins several slots at a time, and the fewer shards, the fewer slots a
+// sequential read goes through: few shards of many slots, unless many processors would
+// meet at them.
+func shardsFor(n, procs int) int { return max(1, min(n/64, 4), min(n/16, procs/2)) }
 
 // close gives the memory back. No slot may be in use.
 func (c *cache) close() error { return unix.Munmap(c.mem) }
@@ -111,7 +127,13 @@ func (c *cache) get(b squash.Block, wait func()) (e *slot, data []byte, err erro
 	s := c.shardOf(b)
 	s.mu.Lock()
 	e, ok := s.index[b]
-	if ok {
+	if ok && e.state == slotQueued {
+		e.pin()
+		e.state = slotLoading
+		s.mu.Unlock()
+		wait()
+		data, err = c.fill(e, b)
+	} else if ok {
 		e.pin()
 		if e.state == slotLoading {
 			s.mu.Unlock()
@@ -145,19 +167,44 @@ func (c *cache) has(b squash.Block) bool {
 	return ok
 }
 
-// prefetch decodes b into the cache unless it is there or on its way, or no
-// slot is free. Errors wait for the reader who wants the block.
-func (c *cache) prefetch(b squash.Block) {
+// reserve takes a slot for b, which load or drop must be called for. It is nil if b is
+// there or on its way, or no slot is free. A reader who wants b before load has begun
+// decodes it himself.
+func (c *cache) reserve(b squash.Block) *slot {
 	s := c.shardOf(b)
 	s.mu.Lock()
-	_, ok := s.index[b]
-	if ok || s.lru.prev == &s.lru {
-		s.mu.Unlock()
-		return
+	defer s.mu.Unlock()
+	if _, ok := s.index[b]; ok || s.lru.prev == &s.lru {
+		return nil
 	}
 	e := s.claim(b)
-	s.mu.Unlock()
-	c.fill(e, b)
+	e.state = slotQueued
+	return e
+}
+
+// load decodes a reserved block unless a reader has begun to. Errors wait for the reader
+// who wants the block.
+func (c *cache) load(e *slot) {
+	e.shard.mu.Lock()
+	mine := e.state == slotQueued
+	if mine {
+		e.state = slotLoading
+	}
+	e.shard.mu.Unlock()
+	if mine {
+		c.fill(e, e.key)
+	}
+	c.put(e, 0)
+}
+
+// drop gives a reserved slot back, unless a reader has it.
+func (c *cache) drop(e *slot) {
+	e.shard.mu.Lock()
+	if e.state == slotQueued {
+		delete(e.shard.index, e.key)
+		e.state = slotFailed
+	}
+	e.shard.mu.Unlock()
 	c.put(e, 0)
 }
 

@@ -2,10 +2,14 @@ package fuse
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"coracle/squash"
 )
@@ -15,7 +19,7 @@ const testBlock = 4096
 // countingCache decodes block i to bytes of value i, and counts.
 func countingCache(t *testing.T, bytes int64, fail func(i int64) error) (*cache, *atomic.Int32) {
 	decoded := new(atomic.Int32)
-	c, err := newCache(bytes, testBlock, func(b squash.Block, dst []byte) (int, error) {
+	c, err := newCache(bytes, testBlock, 1, func(b squash.Block, dst []byte) (int, error) {
 		decoded.Add(1)
 		if err := fail(b.Off); err != nil {
 			return 0, err
@@ -102,7 +106,7 @@ func TestCacheError(t *testing.T) {
 		}
 		return nil
 	})
-	c.prefetch(block(1))
+	c.load(c.reserve(block(1)))
 	if _, _, err := c.get(block(1), func() {}); err != bad {
 		t.Errorf("get = %v, want %v", err, bad)
 	}
@@ -141,9 +145,8 @@ func TestCacheAllPinned(t *testing.T) {
 		}
 		pinned = append(pinned, e)
 	}
-	c.prefetch(block(1000)) // nothing to decode into
-	if c.has(block(1000)) {
-		t.Error("prefetch took memory that is not the cache's")
+	if c.reserve(block(1000)) != nil || c.has(block(1000)) { // nothing to decode into
+		t.Error("reading ahead took memory that is not the cache's")
 	}
 	for _, e := range pinned {
 		c.put(e, 0)
@@ -176,5 +179,66 @@ func TestCorruptLog(t *testing.T) {
 	}
 	if !l.admit(5000, now.Add(2*logEvery)) {
 		t.Error("no line a second later")
+	}
+}
+
+// Where there is no room for the cache that was asked for, a smaller one does.
+func TestCacheLittleSpace(t *testing.T) {
+	statm, err := os.ReadFile("/proc/self/statm")
+	must(t, err)
+	var pages uint64
+	_, err = fmt.Sscan(string(statm), &pages)
+	must(t, err)
+	var old unix.Rlimit
+	must(t, unix.Getrlimit(unix.RLIMIT_AS, &old))
+	must(t, unix.Setrlimit(unix.RLIMIT_AS, &unix.Rlimit{Cur: pages*4096 + 512<<20, Max: old.Max}))
+	c, err := newCache(1<<30, 1<<20, 1, func(b squash.Block, dst []byte) (int, error) { return b.Len, nil })
+	must(t, unix.Setrlimit(unix.RLIMIT_AS, &old))
+	must(t, err)
+	if c.slots < minSlots || c.slots >= 512 {
+		t.Errorf("a cache of %d slots in 512 MiB of address space", c.slots)
+	}
+	must(t, c.close())
+}
+
+// A block that is to be read ahead is decoded once, by its reader if he comes first, and
+// not at all if its turn never comes.
+func TestCacheReserve(t *testing.T) {
+	c, decoded := countingCache(t, 0, never)
+	use := func(i int64) {
+		t.Helper()
+		e, data, err := c.get(block(i), func() {})
+		if err != nil || data[0] != byte(i) {
+			t.Fatalf("get(%d) = %v", i, err)
+		}
+		c.put(e, 1)
+	}
+	e := c.reserve(block(1))
+	if again := c.reserve(block(1)); e == nil || again != nil || !c.has(block(1)) {
+		t.Fatal("a block is reserved twice, or not at all")
+	}
+	use(1) // the reader is first
+	c.load(e)
+	use(1)
+	if n := decoded.Load(); n != 1 {
+		t.Errorf("decoded %d times when the reader was first, want once", n)
+	}
+	c.load(c.reserve(block(2)))
+	use(2)
+	if n := decoded.Load(); n != 2 {
+		t.Errorf("decoded %d times when the reader came later, want once", n-1)
+	}
+	c.drop(c.reserve(block(3)))
+	if c.has(block(3)) || decoded.Load() != 2 {
+		t.Error("a dropped block is there")
+	}
+	e = c.reserve(block(4))
+	use(4)
+	c.drop(e)
+	if !c.has(block(4)) {
+		t.Error("a block that its reader decoded is dropped")
+	}
+	for i := range int64(3 * minSlots) { // every slot is free again
+		use(10 + i)
 	}
 }

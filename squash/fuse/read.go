@@ -2,8 +2,6 @@ package fuse
 
 import (
 	"errors"
-	"math"
-	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -13,6 +11,10 @@ import (
 // maxRead is the most that one READ asks for, in bytes; the kernel's own
 // read-ahead stays at 128 KiB for unprivileged mounts.
 const maxRead = 1 << 20
+
+// bigReply is a reply, in bytes, that takes longer to copy than another worker takes to
+// wake up. Where there are processors to spare, the leader does not copy such itself.
+const bigReply = 64 << 10
 
 var errShort = errors.New("fragment ends before a file's tail end")
 
@@ -41,7 +43,8 @@ func (w *worker) read(h *inHeader, arg []byte) (int, unix.Errno) {
 	off := int64(in.Offset)
 	n := int(min(w.ino.Size-off, int64(in.Size), maxRead))
 	unique := h.Unique
-	w.planAhead(h.Node, off, n)
+	streak := w.planAhead(h.Node, off, n)
+	w.waited = false
 	if w.s.spans(off, n) > maxParts-1 {
 		return w.readCopy(h.Node, off, n)
 	}
@@ -50,8 +53,14 @@ func (w *worker) read(h *inHeader, arg []byte) (int, unix.Errno) {
 		w.unpin()
 		return w.fail(h.Node, err)
 	}
+	if w.waited && streak > 0 {
+		w.s.files.deepen(h.Node)
+	}
 	*view[outHeader](w.hdr) = outHeader{Len: uint32(outHeaderSize + n), Unique: unique}
 	w.parts[0] = iovec(w.hdr)
+	if w.s.spare && n >= bigReply {
+		w.yield()
+	}
 	errno := w.s.writev(w.parts[:w.nparts])
 	w.unpin()
 	w.sent(unique, errno)
@@ -141,88 +150,4 @@ func (w *worker) locate(off int64, n int) (b squash.Block, skip, k int, err erro
 	}
 	b, at, err := s.img.Tail(&w.ino)
 	return b, at + skip, k, err
-}
-
-// sequence remembers where the last read of a file ended.
-type sequence struct {
-	node   uint64
-	end    int64
-	streak int // reads that began where the one before ended
-}
-
-// sequences holds them for the files read last, one for each hash of a node id.
-type sequences struct {
-	mu   sync.Mutex
-	last [256]sequence
-}
-
-// bigStart is the size of a read at the start of a file that is taken for the
-// beginning of a sequential one: the kernel asks for this much when a program
-// reads in big pieces, and never for a page fault of a mapped library.
-const bigStart = 64 << 10
-
-// note records a read and returns how many have followed one another.
-func (q *sequences) note(node uint64, off int64, n int) int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	e := &q.last[node*0x9e3779b97f4a7c15>>56]
-	switch {
-	case e.node == node && e.end == off:
-		e.streak++
-	case off == 0 && n >= bigStart:
-		e.streak = 1
-	default:
-		e.streak = 0
-	}
-	e.node, e.end = node, off+int64(n)
-	return e.streak
-}
-
-// planAhead starts decoding what is likely to be wanted soon: the further
-// blocks of this read, and blocks behind it if the file is read in sequence.
-func (w *worker) planAhead(node uint64, off int64, n int) {
-	s := w.s
-	depth := s.opt.ReadAhead
-	streak := s.files.note(node, off, n)
-	if depth == 0 {
-		return
-	}
-	switch {
-	case streak == 0:
-		depth = 0
-	case streak < 3:
-		depth = 1
-	}
-	first := off >> s.blockLog
-	last := (off + int64(n) - 1) >> s.blockLog
-	for i := first + 1; i <= last+int64(depth); i++ {
-		at := i << s.blockLog
-		if at >= w.ino.Size || i > math.MaxInt32 {
-			return
-		}
-		b, _, _, err := w.locate(at, 1)
-		if err != nil {
-			return
-		}
-		if b.Sparse || b.Stored || s.cache.has(b) {
-			continue
-		}
-		select {
-		case s.ahead <- b:
-		default:
-			return // as many on their way as there are goroutines for
-		}
-	}
-}
-
-// readAhead decodes what planAhead asks for.
-func (s *server) readAhead() {
-	for {
-		select {
-		case b := <-s.ahead:
-			s.cache.prefetch(b)
-		case <-s.done:
-			return
-		}
-	}
 }

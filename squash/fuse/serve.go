@@ -43,8 +43,8 @@ type Options struct {
 	// 0: twice GOMAXPROCS, at least 8.
 	Workers int
 
-	// ReadAhead is how many blocks are decoded ahead of a sequential reader.
-	// 0: 2 where there are two processors or more, else none. Negative: none.
+	// ReadAhead is the most blocks that are decoded ahead of a sequential reader.
+	// 0: as many as there are processors beyond two, at most 16. Negative: none.
 	ReadAhead int
 }
 
@@ -72,8 +72,8 @@ func (o *Options) withDefaults() Options {
 	if r.Workers <= 0 {
 		r.Workers = max(8, 2*procs)
 	}
-	if r.ReadAhead == 0 && procs > 1 {
-		r.ReadAhead = 2
+	if r.ReadAhead == 0 {
+		r.ReadAhead = aheadFor(procs)
 	}
 	r.ReadAhead = max(r.ReadAhead, 0)
 	return r
@@ -87,8 +87,9 @@ type server struct {
 	cache *cache
 	files sequences
 	log   corruptLog
-	ahead chan squash.Block // to the read-ahead goroutines
+	ahead chan *slot // to the read-ahead goroutines
 
+	spare     bool // there are processors beyond those of one reader and one worker
 	blockSize int
 	blockLog  uint   // log2(blockSize)
 	xattrs    bool   // the image has extended attributes
@@ -147,14 +148,17 @@ func newServer(fd int, img *squash.Reader, o *Options) (*server, error) {
 	if err := s.blocking(); err != nil {
 		return nil, err
 	}
-	c, err := newCache(s.opt.CacheBytes, s.blockSize, img.Decode)
+	procs := runtime.GOMAXPROCS(0)
+	c, err := newCache(s.opt.CacheBytes, s.blockSize, procs, img.Decode)
 	if err != nil {
 		return nil, err
 	}
 	s.cache = c
+	s.opt.ReadAhead = min(s.opt.ReadAhead, c.slots/4) // several readers have room
+	s.spare = procs > 2
 	s.zeros = make([]byte, s.blockSize)
 	s.log.out = s.opt.Log
-	s.ahead = make(chan squash.Block, 2*s.opt.ReadAhead)
+	s.ahead = make(chan *slot, 2*s.opt.ReadAhead)
 	for range s.opt.ReadAhead {
 		s.workers.Go(s.readAhead)
 	}
@@ -189,6 +193,7 @@ type worker struct {
 	pinned [maxParts]pinnedPart // the first npins are to be put back
 	nparts int
 	npins  int
+	waited bool // for a decoder, its own or another's, since this was cleared
 
 	// Methods as values, made once: making them allocates.
 	handOn   func()
@@ -268,8 +273,9 @@ func (w *worker) next() bool {
 	return true
 }
 
-// yield hands the leadership on, if this worker has it.
+// yield hands the leadership on, if this worker has it: it is about to wait.
 func (w *worker) yield() {
+	w.waited = true
 	if !w.leader {
 		return
 	}

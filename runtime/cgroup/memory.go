@@ -1,9 +1,11 @@
-package probe
+package cgroup
 
 import (
 	"path"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Memory returns how many bytes of memory the caller's job may use: the smallest limit of its cgroup and of
@@ -52,4 +54,23 @@ func hostMemory(root string) int64 {
 		}
 	}
 	return 0
+}
+
+// readLine returns what a small file holds, "" if it cannot be read. It does without
+// os.File, which would start the Go runtime's poller in every image server.
+func readLine(path string) string {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return ""
+	}
+	defer unix.Close(fd)
+	text := make([]byte, 0, 8<<10)
+	for len(text) < cap(text) {
+		n, err := unix.Read(fd, text[len(text):cap(text)])
+		if n <= 0 || err != nil {
+			break
+		}
+		text = text[:len(text)+n]
+	}
+	return strings.TrimSpace(string(text))
 }

@@ -1,0 +1,138 @@
+package fuse
+
+import (
+	"math"
+	"sync"
+)
+
+// sequence remembers where the last read of a file ended.
+type sequence struct {
+	mu     sync.Mutex
+	node   uint64
+	end    int64
+	streak int // reads that began where the one before ended
+	depth  int // blocks to decode ahead once the streak is long enough
+	_      [24]byte
+}
+
+// sequences holds them for the files read last, one for each hash of a node id. Each
+// has a lock and a cache line of its own: readers of different files do not meet.
+type sequences [256]sequence
+
+func (q *sequences) of(node uint64) *sequence { return &q[node*0x9e3779b97f4a7c15>>56] }
+
+// bigStart is the size of a read at the start of a file that is taken for the
+// beginning of a sequential one: the kernel asks for this much when a program
+// reads in big pieces, and never for a page fault of a mapped library.
+const bigStart = 64 << 10
+
+// longStreak is how many reads must have followed one another before more than one
+// block is decoded ahead.
+const longStreak = 3
+
+// note records a read. It returns how many have followed one another, and how many
+// blocks are worth decoding ahead.
+func (q *sequences) note(node uint64, off int64, n int) (streak, depth int) {
+	e := q.of(node)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case e.node == node && e.end == off:
+		e.streak++
+	case off == 0 && n >= bigStart:
+		e.streak, e.depth = 1, 2
+	default:
+		e.streak, e.depth = 0, 2
+	}
+	e.node, e.end = node, off+int64(n)
+	switch {
+	case e.streak == 0:
+		return 0, 0
+	case e.streak < longStreak:
+		return e.streak, 1
+	}
+	return e.streak, e.depth
+}
+
+// maxDepth is the most blocks that are decoded ahead of one reader, however many
+// processors there are.
+const maxDepth = 16
+
+// deepen is told that a reader in sequence had to wait for a block.
+func (q *sequences) deepen(node uint64) {
+	e := q.of(node)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.node == node && e.streak >= longStreak {
+		e.depth = min(e.depth+1, maxDepth)
+	}
+}
+
+// aheadFor returns the most blocks to decode ahead of a reader with a number of
+// processors. The kernel has two reads of a sequential reader under way, which keep two
+// processors busy: with no more than that, deciding and waking others up costs a tenth
+// of the processor time and gains nothing.
+func aheadFor(procs int) int { return max(0, min(procs-2, maxDepth)) }
+
+// planAhead starts decoding what is likely to be wanted soon: the further
+// blocks of this read, and blocks behind it if the file is read in sequence.
+// It returns the number of reads that have followed one another.
+func (w *worker) planAhead(node uint64, off int64, n int) int {
+	s := w.s
+	if s.opt.ReadAhead == 0 {
+		return 0
+	}
+	streak, depth := s.files.note(node, off, n)
+	depth = min(depth, s.opt.ReadAhead)
+	first := off >> s.blockLog
+	last := (off + int64(n) - 1) >> s.blockLog
+	for i := first + 1; i <= last+int64(depth); i++ {
+		at := i << s.blockLog
+		if at >= w.ino.Size || i > math.MaxInt32 {
+			break
+		}
+		b, _, _, err := w.locate(at, 1)
+		if err != nil {
+			break
+		}
+		if b.Sparse || b.Stored {
+			continue
+		}
+		e := s.cache.reserve(b)
+		if e == nil {
+			continue
+		}
+		s.enqueue(e)
+	}
+	return streak
+}
+
+// enqueue hands a reserved block to the goroutines that read ahead. When more are waiting
+// than there are goroutines for, the oldest goes: its reader is there already.
+func (s *server) enqueue(e *slot) {
+	for range 2 {
+		select {
+		case s.ahead <- e:
+			return
+		default:
+		}
+		select {
+		case old := <-s.ahead:
+			s.cache.drop(old)
+		default:
+		}
+	}
+	s.cache.drop(e)
+}
+
+// readAhead decodes what planAhead asks for.
+func (s *server) readAhead() {
+	for {
+		select {
+		case e := <-s.ahead:
+			s.cache.load(e)
+		case <-s.done:
+			return
+		}
+	}
+}
