@@ -69,10 +69,14 @@ func (q *sequences) deepen(node uint64) {
 }
 
 // aheadFor returns the most blocks to decode ahead of a reader with a number of
-// processors. The kernel has two reads of a sequential reader under way, which keep two
-// processors busy: with no more than that, deciding and waking others up costs a tenth
-// of the processor time and gains nothing.
-func aheadFor(procs int) int { return max(0, min(procs-2, maxDepth)) }
+// processors: two where there are two, which is what programs that map many libraries
+// gain from, and as many as there are beyond two where there are more.
+func aheadFor(procs int) int {
+	if procs < 2 {
+		return 0
+	}
+	return max(2, min(procs-2, maxDepth))
+}
 
 // planAhead starts decoding what is likely to be wanted soon: the further
 // blocks of this read, and blocks behind it if the file is read in sequence.

@@ -49,11 +49,11 @@ func TestSequences(t *testing.T) {
 	}
 }
 
-// A server for few processors leaves reading ahead to the kernel; a cache for many has
-// more locks, but never fewer than 16 slots behind one.
+// One processor leaves reading ahead to the kernel; a cache for many has more locks, but
+// never fewer than 16 slots behind one.
 func TestProcessors(t *testing.T) {
 	for _, tt := range []struct{ procs, ahead, shards int }{
-		{1, 0, 4}, {2, 0, 4}, {3, 1, 4}, {8, 6, 4}, {32, 16, 16}, {128, 16, 16},
+		{1, 0, 4}, {2, 2, 4}, {3, 2, 4}, {8, 6, 4}, {32, 16, 16}, {128, 16, 16},
 	} {
 		if ahead, shards := aheadFor(tt.procs), shardsFor(256, tt.procs); ahead != tt.ahead || shards != tt.shards {
 			t.Errorf("%d processors: %d blocks ahead, %d shards, want %d, %d", tt.procs, ahead, shards, tt.ahead, tt.shards)

@@ -44,7 +44,8 @@ type Options struct {
 	Workers int
 
 	// ReadAhead is the most blocks that are decoded ahead of a sequential reader.
-	// 0: as many as there are processors beyond two, at most 16. Negative: none.
+	// 0: two where there are two processors, as many as there are beyond two where
+	// there are more, at most 16. Negative: none.
 	ReadAhead int
 }
 
