@@ -80,7 +80,7 @@ func runAsUser() (status int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	stage, err := account.Stage("../bin/coracle", "../bin/fixtures", "testdata", self)
+	stage, err := account.Stage("../bin/coracle", "../bin/siftool", "../bin/fixtures", "testdata", self)
 	if err != nil {
 		return 0, err
 	}

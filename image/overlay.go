@@ -37,16 +37,35 @@ func OpenOverlay(path string) ([]*Image, error) {
 // overlay is the choice of the first partition that OpenOverlay wants.
 var overlay = choice{overlay: true}
 
-// overlayPartitions lists the partitions that lie over another image.
-func overlayPartitions(f *sif.File) (ids []uint32) {
-	for _, want := range []sif.PartType{sif.PartOverlay, sif.PartData} {
-		for i := range f.Descriptors {
-			if p, ok := f.Descriptors[i].Partition(); ok && p.Part == want {
-				ids = append(ids, f.Descriptors[i].ID)
-			}
+// OwnOverlays opens the overlay partitions of the image's own file, which lie over its primary one, the first one being the
+// lowest. A file that has no name, or is no SIF file, has none.
+func (m *Image) OwnOverlays() (all []*Image, err error) {
+	if m.SIF == nil || m.Descriptor > 0 {
+		return nil, nil
+	}
+	for _, id := range partitions(m.SIF, sif.PartOverlay) {
+		part, err := wrap(m.Real, choice{id: id})
+		if err != nil {
+			return all, err
 		}
-		if len(ids) > 0 {
-			break
+		all = append(all, part)
+	}
+	return all, nil
+}
+
+// overlayPartitions lists the partitions that lie over another image.
+func overlayPartitions(f *sif.File) []uint32 {
+	if ids := partitions(f, sif.PartOverlay); len(ids) > 0 {
+		return ids
+	}
+	return partitions(f, sif.PartData)
+}
+
+// partitions lists the partitions of a type.
+func partitions(f *sif.File, want sif.PartType) (ids []uint32) {
+	for i := range f.Descriptors {
+		if p, ok := f.Descriptors[i].Partition(); ok && p.Part == want {
+			ids = append(ids, f.Descriptors[i].ID)
 		}
 	}
 	return ids

@@ -187,7 +187,7 @@ func (c *cli) plan(req *runtime.Request, img *image.Image) (*runtime.Plan, error
 		data = append(data, rootOf(d))
 	}
 	root := rootOf(img)
-	layers, err := c.openLayers(req, &facts, &root)
+	layers, err := c.openLayers(req, &facts, &root, img)
 	defer layers.close()
 	if err != nil {
 		return nil, err

@@ -122,54 +122,89 @@ func (l openedLayers) close() {
 	}
 }
 
-// openLayers looks at what the request lays over the root and fills in the facts about it. root's tree becomes
+// A stack is what lies over the root: the writable layer and those below it, topmost first.
+type stack struct {
+	upper, lower []image.Layer
+}
+
+// openLayers looks at what the request lays over the root, the image img, and fills in the facts about it. root's tree becomes
 // the one with everything on top.
-func (c *cli) openLayers(req *runtime.Request, facts *runtime.Facts, root *runtime.Root) (all openedLayers, err error) {
+func (c *cli) openLayers(req *runtime.Request, facts *runtime.Facts, root *runtime.Root, img *image.Image) (all openedLayers, err error) {
 	if req.WritableTmpfs && req.TmpfsSize == 0 {
 		facts.Memory = cgroup.Memory("")
 	}
 	if req.ScratchOverlay != "" {
 		facts.Scratch = probe.Place(req.ScratchOverlay)
 	}
-	var lower []image.Layer
-	var upper []image.Layer
+	own, err := img.OwnOverlays()
+	all = append(all, own...)
+	if err != nil {
+		return all, &overlayError{req.Image, err}
+	}
+	var s stack
+	for _, part := range own {
+		if why := c.unfit(part, facts); why != "" {
+			c.warn("the overlay partition of " + req.Image + " is left out: " + why)
+			continue
+		}
+		s.add(runtime.Overlay{Path: img.Real, ReadOnly: true, Why: "its overlay partition"}, part, facts)
+	}
 	for _, o := range req.Overlays {
 		parts, err := image.OpenOverlay(o.Path)
 		all = append(all, parts...)
 		if err != nil {
 			return all, &overlayError{o.Path, err}
 		}
-		for _, img := range parts {
-			if img.Format != image.Directory { // what is in a file is an image like another
-				if err := c.allowed(img); err != nil {
+		for _, part := range parts {
+			if part.Format != image.Directory { // what is in a file is an image like another
+				if err := c.allowed(part); err != nil {
 					return all, err
 				}
 			}
-			f := runtime.OverlayFacts{Overlay: o, Root: rootOf(img)}
-			layer, sub := img.Layer()
-			f.HasUpper = sub
-			writable := !o.ReadOnly && img.Format == image.Directory
-			if img.Format == image.Directory {
-				f.HasUpper = isDir(filepath.Join(img.Real, "upper"))
-				f.Place = probe.Place(img.Real)
-				layer.Dir = img.Real
-				if f.HasUpper || !o.ReadOnly {
-					layer.Dir = filepath.Join(img.Real, "upper")
-				}
-				layer.Tree = image.HostTree(layer.Dir)
-			}
-			facts.Overlays = append(facts.Overlays, f)
-			if writable {
-				upper = append(upper, layer)
-			} else {
-				lower = append([]image.Layer{layer}, lower...)
-			}
+			s.add(o, part, facts)
 		}
 	}
 	if len(facts.Overlays) > 0 {
-		root.Tree = image.LayeredTree(append(append(upper, lower...), image.Layer{Tree: root.Tree}))
+		root.Tree = image.LayeredTree(append(append(s.upper, s.lower...), image.Layer{Tree: root.Tree}))
 	}
 	return all, nil
+}
+
+// unfit tells why a partition that nobody has asked for cannot lie over its image here, or answers "".
+func (c *cli) unfit(part *image.Image, facts *runtime.Facts) string {
+	switch {
+	case !facts.Overlay:
+		return runtime.ErrNoOverlay.Error()
+	case part.Ext == nil:
+		return ""
+	case facts.Fuse != nil:
+		return (&runtime.ExtError{Fuse: facts.Fuse}).Error()
+	case probe.ExtMount("", c.env) == "":
+		return (&runtime.ExtError{}).Error()
+	}
+	return ""
+}
+
+// add puts a layer on top of those before, and the facts about it to theirs.
+func (s *stack) add(o runtime.Overlay, img *image.Image, facts *runtime.Facts) {
+	f := runtime.OverlayFacts{Overlay: o, Root: rootOf(img)}
+	layer, sub := img.Layer()
+	f.HasUpper = sub
+	if img.Format == image.Directory {
+		f.HasUpper = isDir(filepath.Join(img.Real, "upper"))
+		f.Place = probe.Place(img.Real)
+		layer.Dir = img.Real
+		if f.HasUpper || !o.ReadOnly {
+			layer.Dir = filepath.Join(img.Real, "upper")
+		}
+		layer.Tree = image.HostTree(layer.Dir)
+	}
+	facts.Overlays = append(facts.Overlays, f)
+	if !o.ReadOnly && img.Format == image.Directory {
+		s.upper = append(s.upper, layer)
+	} else {
+		s.lower = append([]image.Layer{layer}, s.lower...)
+	}
 }
 
 func isDir(path string) bool {
@@ -187,7 +222,10 @@ func layerHint(err error) string {
 	var none *image.NoOverlayError
 	var file *overlayError
 	var missing *image.MissingError
+	var inSIF *sifOverlayError
 	switch {
+	case errors.As(err, &inSIF):
+		return inSIF.hint()
 	case errors.Is(err, runtime.ErrNoOverlay):
 		return "it takes Linux 5.11 or later; single directories can be written to without: --scratch DIR or --bind SRC:DST"
 	case errors.Is(err, runtime.ErrWriters):

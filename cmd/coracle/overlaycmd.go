@@ -6,6 +6,7 @@ import (
 	"path"
 	"path/filepath"
 
+	"coracle/image"
 	"coracle/runtime"
 	"coracle/runtime/probe"
 
@@ -14,9 +15,11 @@ import (
 
 // overlayFlags are the flags of the parts of overlay.
 type overlayFlags struct {
-	dirs   []string
-	force  bool
-	writer writerFlags
+	dirs    []string
+	force   bool
+	size    string
+	ignored bool // flags of images that mean nothing for a directory
+	writer  writerFlags
 }
 
 func overlayCommand() command {
@@ -35,6 +38,9 @@ func overlayCommand() command {
 			none := []string{}
 			t := []flag{
 				{name: "create-dir", arg: "DIR", list: &f.dirs, keys: none, group: "Create", help: "a directory of the container to make in it; repeat"},
+				{name: "size", short: 's', arg: "MIB", str: &f.size, keys: none, hidden: true},
+				{name: "sparse", short: 'S', on: &f.ignored, keys: none, hidden: true},
+				{name: "fakeroot", short: 'f', on: &f.ignored, keys: none, hidden: true},
 				{name: "force", short: 'F', on: &f.force, keys: none, group: "Seal", help: "replace a file that is there"},
 			}
 			return append(t, f.writer.table()...), f.run
@@ -45,6 +51,9 @@ func overlayCommand() command {
 func (f *overlayFlags) run(c *cli, args []string) error {
 	switch what := args[0]; {
 	case what == "create" && len(args) == 2:
+		if f.size != "" {
+			c.warn(args[1] + " becomes a directory: its size is not limited")
+		}
 		return f.create(args[1])
 	case what == "seal" && len(args) == 3 && len(f.dirs) > 0:
 		return usageErrorf("overlay seal: --create-dir goes with create")
@@ -57,6 +66,17 @@ func (f *overlayFlags) run(c *cli, args []string) error {
 	}
 }
 
+// A sifOverlayError is a SIF file that is to get a writable overlay partition.
+type sifOverlayError struct{ path string }
+
+func (e *sifOverlayError) Error() string {
+	return fmt.Sprintf("%s: a writable layer in a SIF file would be an ext file system, which the kernel cannot write to without privileges", e.path)
+}
+
+func (e *sifOverlayError) hint() string {
+	return "coracle overlay create DIR makes a directory; exec --overlay DIR " + e.path + " writes to it"
+}
+
 // create makes an empty overlay directory. It has its name once it is complete.
 func (f *overlayFlags) create(dir string) error {
 	for _, d := range f.dirs {
@@ -65,6 +85,9 @@ func (f *overlayFlags) create(dir string) error {
 		}
 	}
 	dir = filepath.Clean(dir)
+	if img, err := image.Open(dir); err == nil && img.Close() == nil && img.SIF != nil {
+		return &sifOverlayError{dir}
+	}
 	if exists(dir) {
 		return fmt.Errorf("%s is there already", dir)
 	}
