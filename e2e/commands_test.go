@@ -138,7 +138,7 @@ func cmdServers(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: servers N")
 	}
 	var found []process
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience()); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		found = slices.DeleteFunc(processes(), func(p process) bool { return !p.isServer() })
 		if strconv.Itoa(len(found)) == args[0] {
 			return
@@ -152,7 +152,7 @@ func cmdWaitgone(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: waitgone")
 	}
 	if left := remains(files(), nil); len(left) > 0 {
-		ts.Fatalf("left behind after %v:\n%s", patience, strings.Join(left, "\n"))
+		ts.Fatalf("left behind after %v:\n%s", patience(), strings.Join(left, "\n"))
 	}
 }
 

@@ -34,7 +34,7 @@ func busybox() string { return filepath.Join(os.Getenv(stageKey), "fixtures", "b
 func gone(t *testing.T, before map[string]bool, what string) {
 	t.Helper()
 	if left := remains(before, nil); len(left) > 0 {
-		t.Fatalf("%s: left behind after %v:\n%s", what, patience, strings.Join(left, "\n"))
+		t.Fatalf("%s: left behind after %v:\n%s", what, patience(), strings.Join(left, "\n"))
 	}
 }
 

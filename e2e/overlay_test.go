@@ -57,7 +57,7 @@ func servers(before []process) (list []process) {
 func empty(t *testing.T, dir, what string) {
 	t.Helper()
 	var names []os.DirEntry
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience()); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		var err error
 		if names, err = os.ReadDir(dir); err != nil {
 			t.Fatal(err)

@@ -15,7 +15,12 @@ import (
 )
 
 // patience is how long after the end of the last user nothing may be left: an extracted tree takes a while to remove.
-var patience = map[string]time.Duration{"unsquash": 30 * time.Second, "underlay": 2 * time.Second, "": 2 * time.Second}[os.Getenv(modeKey)]
+func patience() time.Duration {
+	if os.Getenv(modeKey) == "unsquash" {
+		return 30 * time.Second
+	}
+	return 2 * time.Second
+}
 
 // A process is one of this user's processes that run in a container or serve one.
 type process struct {
@@ -123,7 +128,7 @@ func files() map[string]bool {
 // remains waits until no process, mount, socket or file is left but those that were
 // there before, and returns what is still there when patience ends.
 func remains(before map[string]bool, others []process) (left []string) {
-	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience()); ; time.Sleep(5 * time.Millisecond) {
 		left = mounts()
 		for _, p := range processes() {
 			if !slices.Contains(others, p) {

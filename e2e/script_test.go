@@ -34,6 +34,25 @@ func TestScripts(t *testing.T) {
 	}
 }
 
+// TestModes runs some scripts as on a host without /dev/fuse, and as on one without overlayfs in user namespaces. All of them
+// run so with MODE=unsquash and MODE=underlay.
+func TestModes(t *testing.T) {
+	if os.Getenv(modeKey) != "" {
+		t.Skip("all scripts run in a mode")
+	}
+	for mode, scripts := range map[string][]string{
+		"unsquash": {"background_child", "bind_forms", "exec_status", "image_forms", "mounts_default", "overlay_stack"},
+		"underlay": {"bind_forms", "exec_status", "home", "mounts_contain", "mounts_default", "pwd"},
+	} {
+		t.Run(mode, func(t *testing.T) {
+			t.Setenv(modeKey, mode)
+			for _, script := range scripts {
+				runScript(t, filepath.Join("testdata", script+".txtar"), setup)
+			}
+		})
+	}
+}
+
 func runScript(t *testing.T, script string, setup func(*testscript.Env) error) {
 	testscript.RunT(oneByOne{t}, testscript.Params{
 		Files:              []string{script},

@@ -56,7 +56,7 @@ func TestSoak(t *testing.T) {
 	s.coracle("instance", "stop", "--all", "--timeout", "2").Run()
 	t.Logf("%d launches, %d of them killed, %d image servers killed", s.launches.Load(), s.killed.Load(), s.shot.Load()/2)
 	for _, sub := range []string{"run", "scratch"} {
-		for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		for deadline := time.Now().Add(patience()); ; time.Sleep(10 * time.Millisecond) {
 			left, _ := os.ReadDir(filepath.Join(dir, sub))
 			if len(left) == 0 {
 				break

@@ -44,10 +44,12 @@ func become(p *Plan, dir string) error {
 // imageGone replaces err where the true reason is that the image's server has been killed: whatever is looked
 // for in the image is not found then.
 func imageGone(err error) error {
-	var st unix.Stat_t
-	switch e := unix.Lstat("/.coracle-is-there", &st); e {
-	case unix.ENOTCONN, unix.ECONNABORTED:
-		return fmt.Errorf("the image cannot be read: its server has ended: %w", e)
+	for _, dir := range []string{"/", "/usr", "/bin", "/lib"} { // the root itself is none of the image's in an underlay
+		var st unix.Stat_t
+		switch e := unix.Lstat(dir+"/.coracle-is-there", &st); e {
+		case unix.ENOTCONN, unix.ECONNABORTED:
+			return fmt.Errorf("the image cannot be read: its server has ended: %w", e)
+		}
 	}
 	return err
 }
