@@ -41,7 +41,7 @@ func TestModes(t *testing.T) {
 		t.Skip("all scripts run in a mode")
 	}
 	for mode, scripts := range map[string][]string{
-		"unsquash": {"background_child", "bind_forms", "exec_status", "image_forms", "mounts_default", "overlay_stack"},
+		"unsquash": {"bind_links", "home", "image_forms", "mounts_default"},
 		"underlay": {"bind_forms", "exec_status", "home", "mounts_contain", "mounts_default", "pwd"},
 	} {
 		t.Run(mode, func(t *testing.T) {
