@@ -31,7 +31,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		execCommand(), runCommand(), shellCommand(), testCommand(), instanceCommand(),
-		buildCommand(), pullCommand(), overlayCommand(), cacheCommand(), registryCommand(),
+		buildCommand(), pullCommand(), pushCommand(), overlayCommand(), cacheCommand(), registryCommand(),
 		inspectCommand(), runHelpCommand(),
 		doctorCommand(), configCommand(),
 		{

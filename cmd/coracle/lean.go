@@ -79,6 +79,7 @@ func imagesError(err error) error {
 
 func (c *cli) makeFile(string, string, bool, *sourceFlags, *writerFlags) error { return takeOver() }
 func (c *cli) makeSandbox(string, string, bool, *sourceFlags) error            { return takeOver() }
+func (c *cli) push(string, string, *sourceFlags) error                         { return takeOver() }
 func (c *cli) listCache(*cacheFlags) error                                     { return takeOver() }
 func (c *cli) cleanCache(*cacheFlags, []string) error                          { return takeOver() }
 func (c *cli) printCached(string, *cacheFlags) error                           { return takeOver() }

@@ -40,6 +40,17 @@ func (s *sourceFlags) table(brief bool) []flag {
 	}
 }
 
+// loginTable returns the rows that say how to talk to a registry.
+func (s *sourceFlags) loginTable() []flag {
+	return []flag{
+		{name: "authfile", arg: "FILE", str: &s.authFile, group: "Registry", help: "logins, instead of those of Docker and Podman"},
+		{name: "docker-login", on: &s.login, help: "ask for user and password"},
+		{name: "docker-username", arg: "USER", str: &s.user, hidden: true},
+		{name: "docker-password", arg: "WORD", str: &s.password, hidden: true},
+		{name: "no-https", on: &s.noHTTPS, keys: []string{"NOHTTPS", "NO_HTTPS"}, help: "talk to the registry without encryption"},
+	}
+}
+
 // writerFlags say how an image file is written.
 type writerFlags struct {
 	compression, blockSize, mksquashfs string

@@ -98,19 +98,30 @@ func (r *registry) get(ctx context.Context, path string, header http.Header) (*h
 
 // fetch is get for any address of the registry; scope is what a login is asked for.
 func (r *registry) fetch(ctx context.Context, address, scope string, header http.Header) (*http.Response, error) {
+	return r.do(ctx, request{method: http.MethodGet, address: address, scope: scope, header: header})
+}
+
+// A request is one for the registry, or for a server that it names for an upload.
+type request struct {
+	method  string
+	address string
+	scope   string // what a login is asked for
+	header  http.Header
+	body    io.ReaderAt // nil: none
+	size    int64       // of body, in bytes
+}
+
+// do sends a request, and logs in when asked to. The answer has a status of 2xx; any other is an error of this package.
+func (r *registry) do(ctx context.Context, q request) (*http.Response, error) {
 	for attempt := 0; ; attempt++ {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrReference, err)
-		}
-		for key, values := range header {
-			req.Header[key] = values
-		}
 		r.mu.Lock()
 		auth := r.auth
 		r.mu.Unlock()
-		req.Header.Set("User-Agent", userAgent)
-		if auth != "" {
+		req, err := q.request(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if auth != "" && req.URL.Host == r.host {
 			req.Header.Set("Authorization", auth)
 		}
 		resp, err := r.client.Do(req)
@@ -125,13 +136,31 @@ func (r *registry) fetch(ctx context.Context, address, scope string, header http
 			return nil, r.statusError(resp)
 		}
 		resp.Body.Close()
-		if auth, err = r.authorize(ctx, resp, scope); err != nil {
+		if auth, err = r.authorize(ctx, resp, q.scope); err != nil {
 			return nil, err
 		}
 		r.mu.Lock()
 		r.auth = auth
 		r.mu.Unlock()
 	}
+}
+
+// request returns q as the HTTP client takes it, for one attempt.
+func (q *request) request(ctx context.Context) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, q.method, q.address, nil)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrReference, err)
+	}
+	for key, values := range q.header {
+		req.Header[key] = values
+	}
+	req.Header.Set("User-Agent", userAgent)
+	if q.body != nil {
+		req.ContentLength = q.size
+		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(io.NewSectionReader(q.body, 0, q.size)), nil }
+		req.Body, err = req.GetBody()
+	}
+	return req, err
 }
 
 // A statusError is an answer of a registry that is no success.
