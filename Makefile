@@ -116,6 +116,8 @@ fuzz: ## a burst of every fuzz target (FUZZTIME=10, seconds each)
 BENCHES := launch ranks read convert overlay
 RESULTS := $(if $(QUICK),bin/bench,docs/performance)
 BENCHFLAGS := -json $(if $(QUICK),-quick)
+# stage FILES: images for asuser.
+stage = $(foreach f,$(1),-stage $(FIXTURES)/$(f)=fixtures/$(f))
 # compare PART,COMMAND: a part's results, whole or not at all.
 compare = @mkdir -p bin/bench $(RESULTS) && echo "bench $(1)" && $(2) >bin/bench/$(1).new && mv bin/bench/$(1).new $(RESULTS)/$(1).jsonl
 
@@ -133,17 +135,17 @@ bench-tools: build tools
 .PHONY: bench-launch
 bench-launch: bench-tools
 	$(GO) run -buildvcs=false -trimpath ./e2e/fixtures -out $(FIXTURES) bench
-	$(call compare,launch,bin/asuser -stage bin/coracle -stage bin/bench-launch -stage $(FIXTURES) -- ./bench-launch $(BENCHFLAGS))
+	$(call compare,launch,bin/asuser -stage bin/coracle -stage bin/bench-launch $(call stage,files1.sif files2.sif files3.sif files4.sif files5.sif files6.sif files3) -- ./bench-launch $(BENCHFLAGS))
 
 .PHONY: bench-ranks
 bench-ranks: bench-tools
 	$(GO) run -buildvcs=false -trimpath ./e2e/fixtures -out $(FIXTURES) ranks
-	$(call compare,ranks,bin/asuser -stage bin/coracle -stage bin/bench-ranks -stage $(FIXTURES) -- ./bench-ranks $(BENCHFLAGS))
+	$(call compare,ranks,bin/asuser -stage bin/coracle -stage bin/bench-ranks $(call stage,tree-zstd.sqsh tree) -- ./bench-ranks $(BENCHFLAGS))
 
 .PHONY: bench-overlay
 bench-overlay: bench-tools
 	$(GO) run -buildvcs=false -trimpath ./e2e/fixtures -out $(FIXTURES) bench
-	$(call compare,overlay,bin/asuser -stage bin/coracle -stage bin/bench-overlay -stage $(FIXTURES) -- ./bench-overlay $(BENCHFLAGS))
+	$(call compare,overlay,bin/asuser -stage bin/coracle -stage bin/bench-overlay $(call stage,files3.sif files3) -- ./bench-overlay $(BENCHFLAGS))
 
 # Started as root, it has the kernel's own squashfs to compare with.
 .PHONY: bench-read

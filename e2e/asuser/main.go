@@ -1,7 +1,7 @@
 // Command asuser runs a command as an ordinary user, in a directory of its own that
 // holds the files named by -stage:
 //
-//	asuser [-stage PATH]... -- COMMAND [ARGUMENT]...
+//	asuser [-stage PATH | -stage PATH=NAME]... -- COMMAND [ARGUMENT]...
 //
 // Root gets the account of package user; an ordinary user stays who they are. The exit
 // status is the command's.
@@ -20,7 +20,7 @@ import (
 
 func main() {
 	var stage []string
-	flag.Func("stage", "file or directory to put beside the command (repeat)", func(s string) error {
+	flag.Func("stage", "file or directory to put beside the command, under its base name or NAME (repeat)", func(s string) error {
 		stage = append(stage, s)
 		return nil
 	})

@@ -28,6 +28,8 @@ var rules = []rule{
 	{"coracle/squash/fuse", []string{"net/http", "coracle/runtime/...", "coracle/bind/...", "coracle/image/...", "coracle/userns", "github.com/alecthomas/kong"}, "it serves a mounted descriptor"},
 	{"coracle/bind", append([]string{"coracle/..."}, impure...), "pure: it decides, others act"},
 	{"coracle/bind/gpu", impure, "a look at the host is handed in"},
+	{"coracle/bench/report", impure, "results are data"},
+	{"coracle/bench/plot", impure, "data in, a drawing out"},
 	{"coracle/userns", []string{"coracle/...", "net/http", "github.com/alecthomas/kong"}, "ids and privileges, no images, no binds"},
 	{"coracle/image/...", []string{"coracle/runtime/...", "coracle/bind/gpu", "github.com/alecthomas/kong"}, "images know nothing of running"},
 	{"coracle/runtime/...", []string{"coracle/image/...", "github.com/alecthomas/kong", "net/http"}, "the launch path stays light; the command fills in a Root"},

@@ -164,8 +164,9 @@ func (a Account) Command(name string, args ...string) *exec.Cmd {
 }
 
 // Stage makes a directory that the account owns, with the named files and trees in
-// it under their base names: the place they come from may be closed to it. Files are
-// hard links where the file system allows. The caller removes the directory.
+// it under their base names, or, for PATH=NAME, as NAME: the place they come from may
+// be closed to it. Files are hard links where the file system allows. The caller
+// removes the directory.
 func (a Account) Stage(paths ...string) (dir string, err error) {
 	dir, err = os.MkdirTemp("/var/tmp", "coracle-stage-")
 	if err != nil {
@@ -177,7 +178,15 @@ func (a Account) Stage(paths ...string) (dir string, err error) {
 		}
 	}()
 	for _, path := range paths {
-		if err := link(path, filepath.Join(dir, filepath.Base(path))); err != nil {
+		path, name, ok := strings.Cut(path, "=")
+		if !ok {
+			name = filepath.Base(path)
+		}
+		to := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+			return "", err
+		}
+		if err := link(path, to); err != nil {
 			return "", err
 		}
 	}
