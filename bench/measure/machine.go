@@ -42,16 +42,17 @@ func cpuModel(cpuinfo string) string {
 
 var versionNumber = regexp.MustCompile(`\d+(\.\d+)+\S*`)
 
-// version asks a program for its version: the first word that looks like one, "" if it does not say.
+// version asks a program for its version: the first word that looks like one in what it says without an error, or,
+// squashfuse's way, in its help. It is "" if the program does not say.
 func version(program string) string {
-	for _, flag := range []string{"--version", "-version", "--help"} { // squashfuse has the last one only
+	for _, flag := range []string{"--version", "-version", "--help"} {
 		cmd := exec.Command(program, flag)
 		cmd.Env = append(os.Environ(), "USER=bench") // ch-run insists on one
-		out, _ := cmd.CombinedOutput()
+		out, err := cmd.CombinedOutput()
 		if strings.Contains(string(out), "coracle") {
 			return "coracle"
 		}
-		if v := versionNumber.FindString(string(out)); v != "" {
+		if v := versionNumber.FindString(string(out)); v != "" && (err == nil || flag == "--help") {
 			return v
 		}
 	}

@@ -35,8 +35,8 @@ func median(of ref) value { return value{of: of} }
 
 var readmeRows = []row{
 	{"`true` in a SIF of 10³ files, first launch of a job | %s | %s: bubblewrap on the unpacked directory", []value{median(launch(1e3, cold)), median(launch(1e3, bwrap))}},
-	{"the same with 10⁶ files | %s | ", []value{median(launch(1e6, cold))}},
-	{"the next ones | %s | %s: bubblewrap, %s: ch-run on the directory", []value{median(launch(1e3, warm)), median(launch(1e3, bwrap)), median(launch(1e3, "ch-run, directory"))}},
+	{"the same with 10⁶ files | %s |", []value{median(launch(1e6, cold))}},
+	{"the next ones, and in a directory | %s, %s | %s: bubblewrap, %s: ch-run", []value{median(launch(1e3, warm)), median(launch(1e3, "coracle, directory")), median(launch(1e3, bwrap)), median(launch(1e3, "ch-run, directory"))}},
 	{"64 launches of a 275 MB image at once | %s | %s: bubblewrap on the unpacked tree; %s: squashfuse_ll for each",
 		[]value{median(ranks(64, ours)), median(ranks(64, bwrap)), median(ranks(64, "squashfuse_ll each, bwrap"))}},
 	{"reading all of 47 000 files, gzip and zstd | 1 | %s and %s: squashfuse_ll; %s and %s: the kernel's loop mount", []value{
