@@ -38,7 +38,8 @@ func main() {
 	measure.Main("ranks", func(r *measure.Run) error { return run(r, *n) })
 }
 
-func peers() []peer {
+// peers returns all; mounts is a directory for mount points.
+func peers(mounts string) []peer {
 	bwrap := func(root string) []string {
 		return []string{"bwrap", "--ro-bind", root, "/", "--dev-bind", "/dev", "/dev", "--proc", "/proc"}
 	}
@@ -50,8 +51,11 @@ func peers() []peer {
 			return exec.Command("./coracle", append([]string{"exec", image}, argv...)...)
 		}},
 		{name: "squashfuse_ll each, bwrap", programs: []string{"squashfuse_ll", "fusermount3", "bwrap"}, left: []string{"squashfuse_ll", "bwrap", "sh"}, command: func(argv ...string) *exec.Cmd {
-			script := `trap : HUP INT TERM; d=$(mktemp -d) && squashfuse_ll "$0" "$d" && ` + strings.Join(bwrap(`"$d"`), " ") + ` "$@"; s=$?; fusermount3 -u -z "$d" && rmdir "$d"; exit $s`
-			return exec.Command("sh", append([]string{"-c", script, image}, argv...)...)
+			script := `trap : HUP INT TERM; d=$(mktemp -d -p "$MOUNTS") || exit; squashfuse_ll "$0" "$d" && ` + strings.Join(bwrap(`"$d"`), " ") +
+				` "$@"; s=$?; fusermount3 -u -z "$d"; rmdir "$d"; exit $s`
+			cmd := exec.Command("sh", append([]string{"-c", script, image}, argv...)...)
+			cmd.Env = append(os.Environ(), "MOUNTS="+mounts)
+			return cmd
 		}},
 	}
 }
@@ -63,8 +67,12 @@ func run(r *measure.Run, n int) error {
 	if n == 0 {
 		n = r.Times(9, 1)
 	}
+	mounts, err := r.TempDir("")
+	if err != nil {
+		return err
+	}
 	var list []peer
-	for _, p := range peers() {
+	for _, p := range peers(mounts) {
 		if len(p.programs) > 0 && !r.Have(p.name, p.programs...) {
 			continue
 		}
