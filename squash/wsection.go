@@ -24,14 +24,16 @@ var ErrSection = errors.New("no section of a squashfs image")
 // Section begins a section, which ends where the next one begins.
 func (w *Writer) Section() *Section {
 	w.flushFragment()
-	clear(w.tails)
+	w.tails = nil // not cleared, which would keep its memory
 	s := &Section{first: w.frags, last: -1}
 	prev := w.section
 	w.section = s
 	w.pipe.mark(func(p *pipeline) {
 		prev.close(p)
 		s.start = p.pos
-		clear(p.large)
+		if p.large != nil {
+			p.large = make(dupIndex)
+		}
 	})
 	return s
 }
@@ -93,15 +95,13 @@ func (w *Writer) Index(s *Section, files []Data) []byte {
 
 // SectionSizes returns the sizes of the files that an index is about.
 func (w *Writer) SectionSizes(index []byte) ([]int64, error) {
+	var sizes []int64
 	d := sectionReader{b: index, blockSize: int64(w.o.BlockSize)}
-	if err := d.read(); err != nil {
-		return nil, err
-	}
-	sizes := make([]int64, len(d.files))
-	for i := range d.files {
-		sizes[i] = d.files[i].size
-	}
-	return sizes, nil
+	err := d.read(func(x extent) error {
+		sizes = append(sizes, x.size)
+		return nil
+	})
+	return sizes, err
 }
 
 // CopySection begins a section whose bytes are those of r, all of them, and
@@ -117,7 +117,7 @@ func (w *Writer) CopySection(index []byte, r io.Reader) (*Section, []Data, error
 		return nil, nil, w.fail(errClosed)
 	}
 	d := sectionReader{b: index, blockSize: int64(w.o.BlockSize)}
-	if err := d.read(); err != nil {
+	if err := d.read(func(extent) error { return nil }); err != nil {
 		return nil, nil, err
 	}
 	s := w.Section()
@@ -131,22 +131,28 @@ func (w *Writer) CopySection(index []byte, r io.Reader) (*Section, []Data, error
 		}
 	})
 	w.frags += len(d.frags)
-	files := make([]Data, len(d.files))
-	for i := range d.files {
-		x := &d.files[i]
+	var files []Data
+	again := sectionReader{b: index, blockSize: int64(w.o.BlockSize)}
+	err := again.read(func(x extent) error {
 		if x.size == 0 {
-			continue
+			files = append(files, Data{})
+			return nil
 		}
 		x.section = s
 		if x.frag != noFragment {
 			x.frag += uint32(s.first)
 		}
-		var err error
-		if files[i], err = w.add(x); err != nil {
-			return nil, nil, w.fail(err)
-		}
+		data, err := w.add(&x)
+		files = append(files, data)
+		return err
+	})
+	if err == nil {
+		err = w.pipe.err()
 	}
-	return s, files, w.pipe.err()
+	if err != nil {
+		return nil, nil, w.fail(err)
+	}
+	return s, files, nil
 }
 
 // copyBytes writes size bytes, all that r has.
@@ -181,10 +187,10 @@ type sectionReader struct {
 
 	size  int64
 	frags []fragment
-	files []extent
 }
 
-func (d *sectionReader) read() error {
+// read calls fn for each file.
+func (d *sectionReader) read(fn func(extent) error) error {
 	d.size = int64(d.number(math.MaxInt64))
 	for n := d.count(); n > 0 && !d.bad; n-- {
 		f := fragment{int64(d.number(uint64(d.size))), uint32(d.number(math.MaxUint32))}
@@ -194,7 +200,13 @@ func (d *sectionReader) read() error {
 		d.frags = append(d.frags, f)
 	}
 	for n := d.count(); n > 0 && !d.bad; n-- {
-		d.files = append(d.files, d.file())
+		x := d.file()
+		if d.bad {
+			break
+		}
+		if err := fn(x); err != nil {
+			return err
+		}
 	}
 	if d.bad || len(d.b) > 0 {
 		return fmt.Errorf("%w: corrupt index", ErrSection)

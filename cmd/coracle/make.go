@@ -35,9 +35,15 @@ type maker struct {
 
 func (c *cli) getenv(key string) string { return getenv(c.env, key) }
 
+// softMemory is how much memory, in bytes, the garbage collector lets through before it goes
+// about more often. Nearly nothing of what a tree of a million files takes has pointers, so
+// that looking at it costs little.
+const softMemory = 192 << 20
+
 // newMaker resolves flags and environment.
 func (c *cli) newMaker(s *sourceFlags, w *writerFlags) (*maker, error) {
 	debug.SetGCPercent(50) // memory counts against the job's limit, and little of it is garbage
+	debug.SetMemoryLimit(softMemory)
 	m := &maker{c: c, started: time.Now()}
 	var err error
 	if m.oci, err = s.ociOptions(c); err != nil {
