@@ -54,6 +54,17 @@ func results() parts {
 	return parts{"launch": launches, "ranks": ranked, "read": reads, "convert": converts}
 }
 
+func TestBusy(t *testing.T) {
+	all := results()
+	if busy(all) {
+		t.Error("busy with a load of 0.10 on two cores")
+	}
+	all["launch"].Machine.Load = "2.50"
+	if !busy(all) || !strings.Contains(machines(all), "indications") {
+		t.Error("not busy with a load of 2.50 on two cores")
+	}
+}
+
 func TestTargets(t *testing.T) {
 	got := targetTable(results(), targets)
 	for _, want := range []string{

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"coracle/bench/report"
@@ -39,6 +40,9 @@ func machines(all parts) string {
 	if load := loads(all); load != "" {
 		fmt.Fprintf(&b, "Other work on the machine (load average when the part began): %s.\n", load)
 	}
+	if busy(all) {
+		b.WriteString("**That is more than the processors can do: take the figures of this run for indications, and its verdicts for none.**\n")
+	}
 	if left := leftOut(all); len(left) > 0 {
 		fmt.Fprintf(&b, "Left out: %s.\n", strings.Join(left, "; "))
 	}
@@ -65,6 +69,16 @@ func loads(all parts) string {
 		}
 	}
 	return strings.Join(list, ", ")
+}
+
+// busy reports whether a part began with more than one process waiting for each processor.
+func busy(all parts) bool {
+	for _, r := range all {
+		if load, err := strconv.ParseFloat(r.Machine.Load, 64); err == nil && load > float64(r.Machine.Cores) {
+			return true
+		}
+	}
+	return false
 }
 
 func leftOut(all parts) []string {
