@@ -63,14 +63,24 @@ func (a *actionFlags) request(s situation, args []string) (r runtime.Request, wa
 	if err := a.paths(&r, s); err != nil {
 		return r, nil, err
 	}
-	if r.Limits, err = a.resources.limits(); err != nil {
-		return r, nil, err
-	}
-	file, idle, err := a.resources.fileLimits(s)
+	idle, err := a.host(&r, s)
 	if err != nil {
 		return r, nil, err
 	}
-	r.Limits, warnings = r.Limits.Or(file), append(warnings, idle...)
+	r.SetEnv, err = a.variables(s)
+	return r, append(warnings, idle...), err
+}
+
+// host resolves what is asked of the host: limits, devices, rights, name servers. The warnings name what has no effect.
+func (a *actionFlags) host(r *runtime.Request, s situation) (warnings []string, err error) {
+	if r.Limits, err = a.resources.limits(); err != nil {
+		return nil, err
+	}
+	file, warnings, err := a.resources.fileLimits(s)
+	if err != nil {
+		return nil, err
+	}
+	r.Limits = r.Limits.Or(file)
 	r.Devices = a.resources.devices
 	for _, dir := range a.resources.cdiDirs {
 		r.CDIDirs = append(r.CDIDirs, absolute(dir, s.cwd))
@@ -79,14 +89,13 @@ func (a *actionFlags) request(s situation, args []string) (r runtime.Request, wa
 	if a.resources.oomKillDisable {
 		warnings = append(warnings, "--oom-kill-disable has no effect: control groups of version 2 have no such switch")
 	}
-	if r.Drop, idle, err = a.rights.resolve(r.Fakeroot); err != nil {
-		return r, nil, err
+	drop, idle, err := a.rights.resolve(r.Fakeroot)
+	if err != nil {
+		return nil, err
 	}
-	if r.DNS, err = nameServers(a.dns); err != nil {
-		return r, nil, err
-	}
-	r.SetEnv, err = a.variables(s)
-	return r, append(warnings, idle...), err
+	r.Drop, warnings = drop, append(warnings, idle...)
+	r.DNS, err = nameServers(a.dns)
+	return warnings, err
 }
 
 // spread turns the flags that stand for several others into those.
