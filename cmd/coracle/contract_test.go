@@ -47,6 +47,7 @@ n net NET UNSHARE_NET
 - no-eval
 - no-umask
 - sharens
+- unsquash
 - underlay
 - app APP APPNAME
 - disable-cache
