@@ -34,6 +34,8 @@ type tree struct {
 	upper   mnt.Source   // of a writable layer on disk
 	files   int          // how many generated files there are
 	suid    bool         // setuid bits of the image count
+
+	lacking map[string]error // mount points that could not be made in a sandbox, and why
 }
 
 // An opError is a mount operation that failed.
@@ -82,6 +84,9 @@ func buildTree(p *Plan, o userns.Outcome) error {
 			err = t.bindOuter(op, i)
 		}
 		if err != nil && !op.Optional {
+			if why := t.lacking[op.Target]; why != nil && errors.Is(err, unix.ENOENT) {
+				err = fmt.Errorf("make the mount point: %w", why)
+			}
 			return &opError{op, err}
 		}
 	}

@@ -11,6 +11,12 @@ var ErrNoOverlay = errors.New("this kernel has no overlay file system in user na
 // ErrWriters: there can be one writable layer only.
 var ErrWriters = errors.New("only one overlay can be writable")
 
+// ErrNotWritable: an image in a file stays as it is.
+var ErrNotWritable = errors.New("an image file is never changed")
+
+// ErrWritableOverlay: what is written can go to one place only.
+var ErrWritableOverlay = errors.New("--writable changes the image itself, and an overlay lies over it")
+
 // An UpperError is a place that cannot hold a writable layer.
 type UpperError struct {
 	Path string
@@ -121,6 +127,9 @@ func (p *Plan) stack(req *Request, facts *Facts) error {
 			p.Layers = append(p.Layers, Layer{Path: o.Root.Path, Why: o.Why})
 		}
 	}
+	if req.Writable {
+		return p.writable(req, facts)
+	}
 	if err := p.throwAway(req, facts); err != nil {
 		return err
 	}
@@ -136,6 +145,24 @@ func (p *Plan) stack(req *Request, facts *Facts) error {
 		return fmt.Errorf("%s: %w (%s)", p.overlayFlag(), ErrNoOverlay, facts.Release)
 	}
 	p.Underlay = false
+	return nil
+}
+
+// writable decides on a sandbox that is written to. Mount points that it lacks are made in it.
+func (p *Plan) writable(req *Request, facts *Facts) error {
+	switch {
+	case p.Root.Kind != Sandbox:
+		return fmt.Errorf("--writable %s: %w", req.Image, ErrNotWritable)
+	case p.layered():
+		return fmt.Errorf("%w: %s", ErrWritableOverlay, p.overlayFlag())
+	}
+	if facts.Sandbox.Denied != nil && p.Fakeroot != FakerootIDs { // there root may write to what belongs to others
+		return &UpperError{Path: p.Root.Path, Why: "--writable", Err: facts.Sandbox.Denied}
+	}
+	if (req.WritableTmpfs || req.ScratchOverlay != "") && !req.TmpfsImplied {
+		p.Warnings = append(p.Warnings, "--writable-tmpfs and --scratch-overlay are ignored: the image itself is writable")
+	}
+	p.Writable, p.Underlay = true, false
 	return nil
 }
 

@@ -57,23 +57,33 @@ func TestStackErrors(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name  string
+		root  RootKind
 		req   Request
 		facts Facts
 		is    error
 		want  string
 	}{
-		{"two writers", Request{}, Facts{Overlay: true, Overlays: append(on("", nil), on("", nil)...)}, ErrWriters, "only one overlay can be writable: /a and /a"},
-		{"network", Request{}, Facts{Overlay: true, Overlays: on("NFS", nil)}, nil, "--overlay /a: the kernel cannot keep a writable layer on NFS"},
-		{"read-only", Request{}, Facts{Overlay: true, Overlays: on("", unix.EROFS)}, unix.EROFS, "--overlay /a: read-only file system"},
-		{"scratch on the network", Request{ScratchOverlay: "/s"}, Facts{Overlay: true, Scratch: Place{Path: "/s", FS: "Lustre"}}, nil,
+		{"two writers", "", Request{}, Facts{Overlay: true, Overlays: append(on("", nil), on("", nil)...)}, ErrWriters, "only one overlay can be writable: /a and /a"},
+		{"network", "", Request{}, Facts{Overlay: true, Overlays: on("NFS", nil)}, nil, "--overlay /a: the kernel cannot keep a writable layer on NFS"},
+		{"read-only", "", Request{}, Facts{Overlay: true, Overlays: on("", unix.EROFS)}, unix.EROFS, "--overlay /a: read-only file system"},
+		{"scratch on the network", "", Request{ScratchOverlay: "/s"}, Facts{Overlay: true, Scratch: Place{Path: "/s", FS: "Lustre"}}, nil,
 			"--scratch-overlay /s: the kernel cannot keep a writable layer on Lustre"},
-		{"an old kernel", Request{WritableTmpfs: true}, Facts{Release: "5.4.0"}, ErrNoOverlay,
+		{"a file", Squashfs, Request{Writable: true, Image: "a.sif"}, Facts{Overlay: true}, ErrNotWritable, "--writable a.sif: an image file is never changed"},
+		{"a sandbox below an overlay", Sandbox, Request{Writable: true}, Facts{Overlay: true, Overlays: on("", nil)}, ErrWritableOverlay,
+			"--writable changes the image itself, and an overlay lies over it: --overlay"},
+		{"somebody else's sandbox", Sandbox, Request{Writable: true}, Facts{Sandbox: Place{Path: "/box", FS: "NFS", Denied: unix.EACCES}}, unix.EACCES, "--writable /box: permission denied"},
+		{"an old kernel", "", Request{WritableTmpfs: true}, Facts{Release: "5.4.0"}, ErrNoOverlay,
 			"--writable-tmpfs: this kernel has no overlay file system in user namespaces (5.4.0)"},
 	} {
-		err := (&Plan{}).stack(&tt.req, &tt.facts)
+		err := (&Plan{Root: Root{Kind: tt.root, Path: "/box"}}).stack(&tt.req, &tt.facts)
 		if err == nil || err.Error() != tt.want || tt.is != nil && !errors.Is(err, tt.is) {
 			t.Errorf("%s: %v, want %s", tt.name, err, tt.want)
 		}
+	}
+	// A sandbox needs no overlay, and may be on a network file system.
+	w := Plan{Root: Root{Kind: Sandbox}, Underlay: true}
+	if err := w.stack(&Request{Writable: true, WritableTmpfs: true}, &Facts{Sandbox: Place{Path: "/box", FS: "NFS"}}); err != nil || !w.Writable || w.layered() || len(w.Warnings) != 1 {
+		t.Errorf("--writable --writable-tmpfs: %v, %+v", err, w)
 	}
 	// Where nobody asked for it by name, the container is read-only as it would be without.
 	p := Plan{Underlay: true}

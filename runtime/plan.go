@@ -48,6 +48,7 @@ type Plan struct {
 	Group  cgroup.Place  `json:",omitzero"` // where they can be had
 
 	Root     Root
+	Writable bool    `json:",omitempty"` // the root, a Sandbox, is written to
 	Images   []Root  // further images, for bind.Image operations; number 1 is Images[0]
 	ExtMount string  `json:",omitempty"` // path of the program that mounts ext file systems, where there are some
 	Extract  Extract `json:",omitzero"`  // where the image files are extracted; zero: they are mounted

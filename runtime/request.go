@@ -48,6 +48,7 @@ type Request struct {
 	Unsquash bool      // extract image files, whether there is FUSE or not
 	Overlays []Overlay // --overlay, in order: the last one lies on top
 
+	Writable       bool // what is written goes into the image itself, a directory
 	WritableTmpfs  bool
 	TmpfsSize      int64  // bytes of --writable-tmpfs=SIZE; 0: half of the memory that the job may use
 	TmpfsPercent   int    // the same as a share of that memory; 0: not given so
@@ -144,6 +145,7 @@ type Facts struct {
 	Scope    string         // what launches must have in common to share an image server; "": nothing to be sure of
 	Memory   int64          // bytes of memory that the job may use, where the request depends on it; 0 unknown
 	Scratch  Place          // where Request.ScratchOverlay is
+	Sandbox  Place          // the image, for Request.Writable
 	Overlays []OverlayFacts // what Request.Overlays are, in the same order
 	SubIDs   SubIDs         // for Request.Fakeroot; zero unless that is asked for
 	ExtMount string         // path of fuse2fs; "" none

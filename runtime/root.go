@@ -43,14 +43,23 @@ func (t *tree) makeBase(p *Plan) (sandbox *mnt.Source, err error) {
 // placeRoot mounts the root directory.
 func (t *tree) placeRoot(p *Plan, sandbox *mnt.Source) error {
 	at := "root"
-	if len(p.Layout.Points) > 0 || p.layered() {
+	if (len(p.Layout.Points) > 0 || p.layered()) && !p.Writable {
 		at = "image"
 	}
-	if err := t.placeImage(filepath.Join(t.base, at), sandbox); err != nil {
+	attr := t.imageAttr()
+	attr.ReadOnly = !p.Writable
+	if err := t.placeImage(filepath.Join(t.base, at), sandbox, attr); err != nil {
 		return err
 	}
 	if p.layered() {
 		return t.placeLayers(p)
+	}
+	if p.Writable {
+		if err := t.reopenRoot(); err != nil {
+			return err
+		}
+		t.lacking = makeInSandbox(t.root, p.Layout.Points)
+		return nil
 	}
 	if len(p.Layout.Points) > 0 {
 		if err := t.providePoints(p); err != nil {
@@ -90,7 +99,7 @@ func (t *tree) reopenRoot() error {
 	return nil
 }
 
-func (t *tree) placeImage(at string, sandbox *mnt.Source) error {
+func (t *tree) placeImage(at string, sandbox *mnt.Source, attr mnt.Attr) error {
 	dir, err := openPath(at)
 	if err != nil {
 		return err
@@ -98,7 +107,7 @@ func (t *tree) placeImage(at string, sandbox *mnt.Source) error {
 	defer unix.Close(dir)
 	if sandbox != nil {
 		defer sandbox.Close()
-		if err := sandbox.Bind(dir, t.imageAttr()); err != nil {
+		if err := sandbox.Bind(dir, attr); err != nil {
 			return fmt.Errorf("bind the image: %w", err)
 		}
 		return nil

@@ -58,6 +58,8 @@ func (p *Plan) straight() bool {
 		return false // the container has to be seen first, or there is something to say
 	case p.Visit, p.Instance != "", p.Fakeroot != "", p.Net, p.Hostname != "":
 		return false
+	case p.Writable && len(p.Layout.Points) > 0: // what is made in a sandbox is looked at
+		return false
 	case p.layered(), len(p.Images) > 0, len(p.Layout.Make) > 0, p.Underlay && len(p.Layout.Points) > 0:
 		return false
 	}
@@ -81,6 +83,7 @@ func (s *stepList) root(p *Plan) {
 	place := userns.Step{Kind: userns.StepPlace, A: s.base + "/root", Rec: true}
 	attr := (&tree{}).imageAttr()
 	if p.Root.Kind == Sandbox {
+		attr.ReadOnly = !p.Writable
 		place.Flags = uintptr(attr.Flags())
 	}
 	if len(p.Layout.Points) == 0 {

@@ -59,7 +59,11 @@ func (p *Plan) treeRows(row func(what, how, attr, why string)) {
 	if p.Root.Detail != "" {
 		root += " (" + p.Root.Detail + ")"
 	}
-	row("root", root, "ro", p.sharing())
+	if p.Writable {
+		row("root", root, "rw", "--writable")
+	} else {
+		row("root", root, "ro", p.sharing())
+	}
 	for i, im := range p.Images {
 		row("image", im.Path, "ro", fmt.Sprintf("number %d, %s", i+1, im.Detail))
 	}
@@ -136,6 +140,9 @@ func opRow(op bind.Op) (what, how, attr, why string) {
 }
 
 func (p *Plan) pointsBy() string {
+	if p.Writable {
+		return "missing in the image, made in it"
+	}
 	if p.Underlay {
 		return "missing in the image, made by underlay"
 	}

@@ -9,6 +9,7 @@ type actionFlags struct {
 
 	overlays                      []string
 	writableTmpfs, scratchOverlay string
+	writable                      bool
 
 	env, envFiles, noEnv []string
 	cleanEnv, noMPIEnv   bool
@@ -78,6 +79,7 @@ func (a *actionFlags) layerFlags() []flag {
 	return []flag{
 		{name: "overlay", short: 'o', arg: "PATH[:ro]", list: &a.overlays, comma: true, keys: []string{"OVERLAY", "OVERLAYIMAGE"},
 			help: "lay a directory, or an image file, over the image; the last one lies on top"},
+		{name: "writable", short: 'w', on: &a.writable, help: "what is written goes into the image, a directory"},
 		{name: "writable-tmpfs", arg: "SIZE", str: &a.writableTmpfs, bare: "true", help: "what is written goes to memory, half of the job's or SIZE; then it is gone"},
 		{name: "scratch-overlay", arg: "DIR", str: &a.scratchOverlay, bare: "true", help: "what is written goes to a new directory in DIR, or $TMPDIR; then it is gone"},
 	}

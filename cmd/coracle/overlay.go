@@ -17,6 +17,7 @@ import (
 
 // layers resolves what lies over the image and where what is written goes.
 func (a *actionFlags) layers(r *runtime.Request, s situation) error {
+	r.Writable = a.writable
 	for _, v := range a.overlays {
 		o := runtime.Overlay{Path: v, Why: "--overlay"}
 		if p, ok := strings.CutSuffix(v, ":ro"); ok {
@@ -149,6 +150,9 @@ func (c *cli) openLayers(req *runtime.Request, facts *runtime.Facts, root *runti
 		}
 		s.add(runtime.Overlay{Path: img.Real, ReadOnly: true, Why: "its overlay partition"}, part, facts)
 	}
+	if req.Writable && root.Kind == runtime.Sandbox {
+		facts.Sandbox = probe.Place(root.Path)
+	}
 	for _, o := range req.Overlays {
 		parts, err := image.OpenOverlay(o.Path)
 		all = append(all, parts...)
@@ -226,6 +230,10 @@ func layerHint(err error) string {
 	switch {
 	case errors.As(err, &inSIF):
 		return inSIF.hint()
+	case errors.Is(err, runtime.ErrNotWritable):
+		return "write to a layer over it, --overlay DIR (it stays) or --writable-tmpfs (gone at the end), or into a directory made of it: coracle build --sandbox DIR IMAGE"
+	case errors.Is(err, runtime.ErrWritableOverlay):
+		return "leave out --writable: what is written goes to the overlay then"
 	case errors.Is(err, runtime.ErrNoOverlay):
 		return "it takes Linux 5.11 or later; single directories can be written to without: --scratch DIR or --bind SRC:DST"
 	case errors.Is(err, runtime.ErrWriters):
@@ -250,6 +258,8 @@ func layerHint(err error) string {
 
 func upperHint(e *runtime.UpperError) string {
 	switch {
+	case e.Why == "--writable":
+		return "write to a layer over it: --overlay DIR (it stays) or --writable-tmpfs (gone at the end)"
 	case e.Why == "--scratch-overlay":
 		return "name a directory on a disk of this node: --scratch-overlay=DIR, or write to memory: --writable-tmpfs"
 	case e.FS != "":
