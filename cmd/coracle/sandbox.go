@@ -55,9 +55,6 @@ func (m *maker) sandbox(ctx context.Context, dir, ref string, force bool) error 
 		return err
 	}
 	m.show.stop()
-	if made.Devices > 0 {
-		m.c.warn(fmt.Sprintf("%d device nodes are left out: an ordinary user cannot make them", made.Devices))
-	}
 	if !m.c.global.quiet && !m.c.global.silent {
 		fmt.Fprintf(m.c.err, "%s  %d MiB  %s files\n", dir, (made.Size+1<<19)>>20, image.Thousands(int64(made.Inodes)))
 	}

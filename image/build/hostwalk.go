@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"coracle/image/record"
 	"coracle/squash"
 
 	"golang.org/x/sys/unix"
@@ -17,14 +18,15 @@ type hostWalk struct {
 	p    *repacker
 	top  string
 	own  bool // files keep their owners
+	rec  hostRecord
 	seen map[[2]uint64]*squash.Node
 }
 
-func newHostWalk(p *repacker, top string) *hostWalk {
-	return &hostWalk{p: p, top: top, own: os.Geteuid() == 0, seen: make(map[[2]uint64]*squash.Node)}
+func newHostWalk(p *repacker, top string, rec hostRecord) *hostWalk {
+	return &hostWalk{p: p, top: top, own: os.Geteuid() == 0, rec: rec, seen: make(map[[2]uint64]*squash.Node)}
 }
 
-// node returns what is at rel, a path below the top.
+// node returns what is at rel, a path below the top. It is nil for a mount point that a launch has made.
 func (h *hostWalk) node(rel, name string, depth int) (*squash.Node, error) {
 	if depth > maxDepth {
 		return nil, errDepth
@@ -38,14 +40,24 @@ func (h *hostWalk) node(rel, name string, depth int) (*squash.Node, error) {
 	if first := h.seen[key]; first != nil && st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return &squash.Node{Name: name, Link: first}, nil
 	}
-	h.p.inodes++
-	n := &squash.Node{Name: name, Perm: uint16(st.Mode & 0o7777), MTime: st.Mtim.Sec, Xattrs: hostXattrs(path)}
+	attrs := hostXattrs(path)
+	note, own, err := h.rec.note(rel, &st, attrs)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	n := &squash.Node{Name: name, Type: hostType(st.Mode), Perm: uint16(st.Mode & 0o7777), MTime: st.Mtim.Sec, Xattrs: own}
 	if h.own {
 		n.UID, n.GID = st.Uid, st.Gid
 	}
+	apply(n, &note)
 	if err := h.fill(n, rel, path, &st, depth); err != nil {
 		return nil, err
 	}
+	point := slices.ContainsFunc(attrs, func(x squash.Xattr) bool { return x.Name == record.PointAttr })
+	if point && (n.Type == squash.Regular && st.Size == 0 || n.Type == squash.Directory && len(n.Children) == 0) {
+		return nil, nil
+	}
+	h.p.inodes++
 	if st.Nlink > 1 && n.Type != squash.Directory {
 		h.seen[key] = n
 	}
@@ -54,29 +66,21 @@ func (h *hostWalk) node(rel, name string, depth int) (*squash.Node, error) {
 
 // fill sets what depends on the type.
 func (h *hostWalk) fill(n *squash.Node, rel, path string, st *unix.Stat_t, depth int) (err error) {
-	switch st.Mode & unix.S_IFMT {
-	case unix.S_IFDIR:
-		n.Type = squash.Directory
+	switch n.Type {
+	case squash.Directory:
 		return h.children(n, rel, path, depth)
-	case unix.S_IFREG:
-		n.Type = squash.Regular
+	case squash.Regular:
 		n.Data, err = h.contents(path)
-	case unix.S_IFLNK:
-		n.Type = squash.Symlink
+	case squash.Symlink:
 		n.Target, err = os.Readlink(path)
-	case unix.S_IFCHR, unix.S_IFBLK:
-		n.Type = squash.CharDevice
-		if st.Mode&unix.S_IFMT == unix.S_IFBLK {
-			n.Type = squash.BlockDevice
+	case squash.CharDevice, squash.BlockDevice:
+		if st.Mode&unix.S_IFMT == unix.S_IFREG {
+			return nil // it is recorded
 		}
 		var ok bool
 		if n.Rdev, ok = squash.Rdev(unix.Major(st.Rdev), unix.Minor(st.Rdev)); !ok {
 			err = fmt.Errorf("%s: device %d:%d cannot be stored", path, unix.Major(st.Rdev), unix.Minor(st.Rdev))
 		}
-	case unix.S_IFIFO:
-		n.Type = squash.Fifo
-	case unix.S_IFSOCK:
-		n.Type = squash.Socket
 	}
 	return err
 }
@@ -87,11 +91,16 @@ func (h *hostWalk) children(n *squash.Node, rel, path string, depth int) error {
 		return err
 	}
 	for _, e := range entries {
+		if rel == "" && e.Name() == record.SpecName {
+			continue
+		}
 		child, err := h.node(filepath.Join(rel, e.Name()), e.Name(), depth+1)
 		if err != nil {
 			return err
 		}
-		n.Children = append(n.Children, child)
+		if child != nil {
+			n.Children = append(n.Children, child)
+		}
 	}
 	return nil
 }

@@ -17,12 +17,20 @@ import (
 // Repack writes the tree of an image file or of a directory as a SIF file to dst, which
 // is empty: with another compression, or as a SIF file at last. The objects of a SIF file
 // are kept, but for signatures, which would no longer be true. Files of a directory
-// belong to root afterwards, unless it is root who reads them.
+// belong to root afterwards, unless it is root who reads them, or what [Unpack] has recorded says otherwise.
 func Repack(ctx context.Context, img *image.Image, dst io.WriterAt, o *Options) (Result, error) {
 	if o == nil {
 		o = &Options{}
 	}
 	when := int64(0)
+	var rec hostRecord
+	if img.Format == image.Directory {
+		var err error
+		if rec, err = readRecord(img.Real); err != nil {
+			return Result{}, err
+		}
+		when = rec.created
+	}
 	switch {
 	case o.Time != nil:
 		when = *o.Time
@@ -41,7 +49,7 @@ func Repack(ctx context.Context, img *image.Image, dst io.WriterAt, o *Options) 
 	}
 	defer w.Close()
 	p := &repacker{ctx: ctx, o: o, w: w}
-	root, err := p.root(img)
+	root, err := p.root(img, rec)
 	if err != nil {
 		return Result{}, err
 	}
@@ -100,12 +108,12 @@ type repacker struct {
 	read   int64
 }
 
-func (p *repacker) root(img *image.Image) (*squash.Node, error) {
+func (p *repacker) root(img *image.Image, rec hostRecord) (*squash.Node, error) {
 	if img.Ext != nil {
 		return nil, image.ErrExt
 	}
 	if img.Squash == nil {
-		h := newHostWalk(p, img.Real)
+		h := newHostWalk(p, img.Real, rec)
 		return h.node("", "", 0)
 	}
 	s := squashWalk{p: p, r: img.Squash, seen: make(map[uint32]*squash.Node), dirs: make(map[squash.Ref]bool)}
