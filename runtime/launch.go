@@ -141,6 +141,9 @@ func RunStage() (isStage bool, err error) {
 		if err := stage.Read(o.FD, o.Plan, &p); err != nil {
 			return true, &StageError{Err: err}
 		}
+		if p.Again != nil {
+			return true, &StageError{&p, again(&p, o), nil}
+		}
 		err := enter(&p, o)
 		return true, &StageError{&p, err, p.reporter()}
 	case userns.Detach:

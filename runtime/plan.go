@@ -37,6 +37,8 @@ type Plan struct {
 	Visit    bool   `json:",omitempty"` // the command runs in the namespaces of a running instance
 	Of       string `json:",omitempty"` // Visit: the image of the instance, for people
 
+	Again *Again `json:",omitempty"` // nothing is launched: a command line of ours is carried out as root inside
+
 	PID      bool   `json:",omitempty"`
 	Init     bool   `json:",omitempty"` // appinit is PID 1
 	IPC      bool   `json:",omitempty"`

@@ -8,7 +8,7 @@ type buildFlags struct {
 	writer writerFlags
 	force  bool
 
-	sandbox, fixPerms bool
+	sandbox, fixPerms, fakeroot bool
 }
 
 func buildCommand() command {
@@ -28,10 +28,16 @@ func buildCommand() command {
 			t := []flag{
 				{name: "force", short: 'F', on: &f.force, group: "Output", help: "replace an image that is there"},
 				{name: "sandbox", short: 's', on: &f.sandbox, help: "a directory in place of a file"},
+				{name: "fakeroot", short: 'f', on: &f.fakeroot, help: "owners in a directory are real, with the ids of /etc/subuid"},
 				{name: "fix-perms", on: &f.fixPerms, hidden: true}, // it is always so
 			}
 			t = append(append(t, f.writer.table()...), f.source.table(false)...)
 			return t, func(c *cli, args []string) error {
+				if f.fakeroot && (f.sandbox || isDir(args[1])) { // elsewhere owners are real anyhow
+					if err := c.asRootIfAny(); err != nil {
+						return err
+					}
+				}
 				if f.sandbox {
 					return c.makeSandbox(args[0], args[1], f.force, &f.source)
 				}

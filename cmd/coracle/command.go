@@ -31,7 +31,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		execCommand(), runCommand(), shellCommand(), testCommand(), instanceCommand(),
-		buildCommand(), pullCommand(), pushCommand(), overlayCommand(), cacheCommand(), registryCommand(),
+		buildCommand(), pullCommand(), pushCommand(), overlayCommand(), sandboxCommand(), cacheCommand(), registryCommand(),
 		inspectCommand(), runHelpCommand(),
 		doctorCommand(), configCommand(),
 		{

@@ -38,6 +38,9 @@ func (c *cli) hint(err error) string {
 	if h := extractHint(err); h != "" {
 		return h
 	}
+	if h := sandboxHint(err); h != "" {
+		return h
+	}
 	switch {
 	case errors.As(err, &allow):
 		return allow.hint()

@@ -218,6 +218,9 @@ func (m *maker) repack(ctx context.Context, f *os.File, path string) (made, erro
 	}
 	defer img.Close()
 	result, err := build.Repack(ctx, img, f, &m.build)
+	if err != nil && img.Squash == nil && errors.Is(err, fs.ErrPermission) {
+		return made{}, &sandboxError{"pack", path, err}
+	}
 	if err != nil {
 		return made{}, &image.PathError{Path: path, Err: err}
 	}

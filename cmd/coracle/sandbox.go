@@ -54,6 +54,9 @@ func (m *maker) sandbox(ctx context.Context, dir, ref string, force bool) error 
 	if err := publishDir(temp, dir); err != nil {
 		return err
 	}
+	if removeAll(temp); exists(temp) {
+		m.c.warn("what was there before cannot be removed; try: " + m.c.program + " sandbox rm " + temp)
+	}
 	m.show.stop()
 	if !m.c.global.quiet && !m.c.global.silent {
 		fmt.Fprintf(m.c.err, "%s  %d MiB  %s files\n", dir, (made.Size+1<<19)>>20, image.Thousands(int64(made.Inodes)))
@@ -75,7 +78,7 @@ func replaceable(dir string, force bool) error {
 	}
 	if fi.IsDir() {
 		left, err := os.ReadDir(dir)
-		if err != nil || len(left) == 0 || exists(filepath.Join(dir, ".singularity.d")) {
+		if err != nil || len(left) == 0 || checkSandbox(dir) == nil {
 			return err
 		}
 	} else if img, err := image.Open(dir); err == nil {
@@ -123,16 +126,5 @@ func publishDir(temp, dir string) error {
 	return err
 }
 
-// removeAll removes a tree whose directories its owner may not all be allowed to write to.
-func removeAll(dir string) {
-	if os.RemoveAll(dir) == nil {
-		return
-	}
-	filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-		if d != nil && d.IsDir() {
-			os.Chmod(path, 0o700)
-		}
-		return nil
-	})
-	os.RemoveAll(dir)
-}
+// removeAll removes a tree, as far as that can be done.
+func removeAll(dir string) { removeSandbox(dir) }

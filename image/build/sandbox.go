@@ -47,6 +47,7 @@ func unpack(ctx context.Context, img *image.Image, root *os.Root, privileged boo
 	if img.SIF != nil {
 		u.created = fmt.Sprint(img.SIF.Header.Created)
 	}
+	u.begin()
 	for range max(1, runtime.GOMAXPROCS(0)) {
 		u.workers.Go(u.work)
 	}
@@ -120,6 +121,14 @@ func (u *unpacker) failed() error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.err
+}
+
+// begin marks the directory, so that it can be told for what it is before it is complete.
+func (u *unpacker) begin() {
+	if top, err := u.root.Open("."); err == nil {
+		unix.Fsetxattr(int(top.Fd()), record.CreatedAttr, []byte(u.created), 0) // giveTop sees whether it could be
+		top.Close()
+	}
 }
 
 // all makes everything but what is left for finish.

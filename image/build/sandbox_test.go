@@ -89,8 +89,8 @@ func strange(t *testing.T, xattrs bool) string {
 	return f.Name()
 }
 
-// unpacked unpacks an image into a new directory.
-func unpacked(t *testing.T, from string, privileged bool) string {
+// unpackedBox unpacks an image into a new directory.
+func unpackedBox(t *testing.T, from string, privileged bool) string {
 	t.Helper()
 	dir, err := os.MkdirTemp(t.TempDir(), "box")
 	if err != nil {
@@ -153,7 +153,7 @@ func TestSandboxRoundTrip(t *testing.T) {
 			if privileged && os.Geteuid() != 0 {
 				continue
 			}
-			dir := unpacked(t, from, privileged)
+			dir := unpackedBox(t, from, privileged)
 			got, err := repack(t, dir, nil)
 			if err != nil {
 				t.Fatal(err)
@@ -170,7 +170,7 @@ func TestSandboxRoundTrip(t *testing.T) {
 
 // What stands on disk gives nothing away, and what is done to it counts.
 func TestSandboxChanged(t *testing.T) {
-	dir := unpacked(t, strange(t, true), false)
+	dir := unpackedBox(t, strange(t, true), false)
 	var st unix.Stat_t
 	for path, mode := range map[string]uint32{
 		"bin/su": unix.S_IFREG | 0o755, "bin/wall": unix.S_IFREG | 0o511, "hidden": unix.S_IFREG | 0o400, "dev/null": unix.S_IFREG | 0o666,

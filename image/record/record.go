@@ -29,7 +29,7 @@ const (
 
 	// PointAttr is on what a launch with --writable has made to mount on; package runtime has the same.
 	PointAttr = OwnPrefix + "point"
-	// CreatedAttr is on the top directory: when the image was made, in seconds since 1970.
+	// CreatedAttr is on the top directory of every sandbox: when the image was made, in seconds since 1970; empty: unknown.
 	CreatedAttr = OwnPrefix + "created"
 )
 

@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 
+	"coracle/runtime/remove"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -36,7 +38,7 @@ func sameFile(fd, dir int, name string) bool {
 
 // Left lists the names in dir that begin with prefix.
 func Left(dir int, prefix string) (names []string) {
-	all, err := list(dir)
+	all, err := remove.List(dir)
 	if err != nil {
 		return nil
 	}

@@ -10,6 +10,7 @@ import (
 
 	"coracle/runtime/extract"
 	"coracle/runtime/mnt"
+	"coracle/runtime/remove"
 
 	"golang.org/x/sys/unix"
 )
@@ -81,7 +82,7 @@ func newExtraction(parent string) (*extraction, error) {
 
 // remove removes the directory with all that is in it.
 func (x *extraction) remove() {
-	removeTree(x.parent, x.name)
+	remove.Tree(x.parent, x.name)
 	unix.Close(x.dir)
 }
 

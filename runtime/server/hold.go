@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unsafe"
 
+	"coracle/runtime/remove"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -165,7 +167,7 @@ func (c *clients) release(h *held) { c.discard(h.remove, h.kept) }
 func (c *clients) discard(entries []entry, kept []int) {
 	c.removals.Go(func() {
 		for _, e := range entries {
-			removeTree(e.dir, e.name)
+			remove.Tree(e.dir, e.name)
 			unix.Close(e.dir)
 		}
 		for _, fd := range kept {

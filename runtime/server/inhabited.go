@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"coracle/runtime/remove"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -33,7 +35,7 @@ func awaitNobody(proc int, ns uint64) {
 // inhabited tells whether a process other than this one lives in the user namespace with the inode ns, or in one below it. Processes
 // of others cannot be looked at, and are none of ours.
 func inhabited(proc int, ns uint64) bool {
-	names, err := list(proc)
+	names, err := remove.List(proc)
 	if err != nil {
 		return false
 	}

@@ -1,4 +1,5 @@
-package server
+// Package remove removes directories with all that is in them, whatever is done to them meanwhile.
+package remove
 
 import (
 	"os"
@@ -7,12 +8,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxDepth is how deep removeTree descends, each level holding a descriptor; what lies deeper is moved up first.
+// maxDepth is how deep Tree descends, each level holding a descriptor; what lies deeper is moved up first.
 const maxDepth = 64
 
-// removeTree removes name in the directory dir, with everything below it, and returns the first error. It follows no
-// symlink and does not stop at a directory that forbids it to its owner.
-func removeTree(dir int, name string) error {
+// Tree removes name in the directory dir, with everything below it, and returns the first error. It follows no
+// symlink, goes into nothing that is mounted (EXDEV, from Linux 5.6 on), and does not stop at a directory that forbids
+// it to its owner.
+func Tree(dir int, name string) error {
 	if err := unix.Unlinkat(dir, name, 0); err == nil || err == unix.ENOENT {
 		return nil
 	}
@@ -42,17 +44,32 @@ type remover struct {
 // openToEmpty opens a directory so that its entries can be listed and removed.
 func openToEmpty(dir int, name string) (int, error) {
 	const flags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
-	fd, err := unix.Openat(dir, name, flags, 0)
+	fd, err := openHere(dir, name, flags)
 	if err == unix.EACCES {
 		if err := allow(dir, name); err != nil {
 			return -1, err
 		}
-		fd, err = unix.Openat(dir, name, flags, 0)
+		fd, err = openHere(dir, name, flags)
 	}
 	if err == nil {
 		unix.Fchmod(fd, 0o700) // if that fails, so may the removal, which tells
 	}
 	return fd, err
+}
+
+// openHere opens what is no other mount.
+func openHere(dir int, name string, flags uint64) (int, error) {
+	how := unix.OpenHow{Flags: flags, Resolve: unix.RESOLVE_NO_XDEV | unix.RESOLVE_NO_SYMLINKS}
+	for {
+		fd, err := unix.Openat2(dir, name, &how)
+		switch err {
+		case unix.EAGAIN, unix.EINTR:
+		case unix.ENOSYS, unix.EPERM:
+			return unix.Openat(dir, name, int(flags), 0)
+		default:
+			return fd, err
+		}
+	}
 }
 
 // allow gives the owner of a directory that cannot be opened all rights to it. It has no use for a name that is a
@@ -70,7 +87,7 @@ func allow(dir int, name string) error {
 
 // empty removes the entries of the directory fd.
 func (r *remover) empty(fd, depth int) error {
-	names, err := list(fd)
+	names, err := List(fd)
 	if err != nil {
 		return err
 	}
@@ -112,8 +129,8 @@ func (r *remover) raise(fd int, name string) error {
 	}
 }
 
-// list names the entries of an open directory.
-func list(fd int) ([]string, error) {
+// List names the entries of an open directory.
+func List(fd int) ([]string, error) {
 	dup, err := unix.Openat(fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package server
+package remove
 
 import (
 	"os"
@@ -29,7 +29,7 @@ func deepen(t *testing.T, dir string, n int) {
 	}
 }
 
-func TestRemoveTree(t *testing.T) {
+func TestTree(t *testing.T) {
 	parent, outside := t.TempDir(), t.TempDir()
 	tree := filepath.Join(parent, "tree")
 	keep := filepath.Join(outside, "keep")
@@ -53,16 +53,16 @@ func TestRemoveTree(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(dir)
-	if err := removeTree(dir, "tree"); err != nil {
-		t.Errorf("removeTree: %v", err)
+	if err := Tree(dir, "tree"); err != nil {
+		t.Errorf("Tree: %v", err)
 	}
 	if left, _ := os.ReadDir(parent); len(left) > 0 {
-		t.Errorf("removeTree left %v", left)
+		t.Errorf("Tree left %v", left)
 	}
 	if _, err := os.Stat(keep); err != nil {
-		t.Errorf("removeTree went through a symlink: %v", err)
+		t.Errorf("Tree went through a symlink: %v", err)
 	}
-	if err := removeTree(dir, "tree"); err != nil {
-		t.Errorf("removeTree of what is gone: %v, want nil", err)
+	if err := Tree(dir, "tree"); err != nil {
+		t.Errorf("Tree of what is gone: %v, want nil", err)
 	}
 }
