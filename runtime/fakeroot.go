@@ -78,7 +78,8 @@ func (s *SubIDs) missing(facts *Facts) (what, cure string) {
 	switch {
 	case len(files) > 0:
 		return fmt.Sprintf("no subordinate ids for %s in %s", user, strings.Join(files, " and ")),
-			fmt.Sprintf("ask the administrator to run: usermod %s %s", strings.Join(flags, " "), user)
+			fmt.Sprintf("ask the administrator for the line %s:%d:%d in %s, or to run: usermod %s %s",
+				user, s.Free, subIDs, strings.Join(files, " and "), strings.Join(flags, " "), user)
 	case s.NewUIDMap == "" || s.NewGIDMap == "":
 		return "newuidmap and newgidmap are not there, or not setuid",
 			"ask the administrator to install the package uidmap (Debian, Ubuntu) or shadow-utils (Red Hat, SUSE)"

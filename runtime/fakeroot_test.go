@@ -30,7 +30,7 @@ func TestIdentify(t *testing.T) {
 		{name: "all there", way: FakerootIDs},
 		{name: "ignored", ignore: true, way: FakerootFilter},
 		{name: "no subuid", change: func(s *SubIDs) { s.UIDs = nil }, way: FakerootFilter,
-			warning: []string{"ada in /etc/subuid:", "usermod --add-subuids 265536-331071 ada"}},
+			warning: []string{"ada in /etc/subuid:", "the line ada:265536:65536 in /etc/subuid, or", "usermod --add-subuids 265536-331071 ada"}},
 		{name: "no subgid", change: func(s *SubIDs) { s.GIDs = nil }, way: FakerootFilter,
 			warning: []string{"ada in /etc/subgid:", "usermod --add-subgids 265536-331071 ada"}},
 		{name: "neither", change: func(s *SubIDs) { s.UIDs, s.GIDs = nil, nil }, way: FakerootFilter,

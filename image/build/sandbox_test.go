@@ -70,8 +70,7 @@ func strange(t *testing.T, xattrs bool) string {
 		node("a file", squash.Regular, 0o444, 1000, 1000), link("l", "a file", 1000), node("pipe", squash.Fifo, 0o620, 1000, 5),
 		node("sock", squash.Socket, 0o777, 0, 0), node("zero", squash.Directory, 0, 100000, 4294967294))
 	first := node("x1", squash.Regular, 0o600, 70000, 0)
-	var root *squash.Node
-	root = node("", squash.Directory, 0o751, 3, 4, bin,
+	root := node("", squash.Directory, 0o751, 3, 4, bin,
 		node("dev", squash.Directory, 0o755, 0, 0, dev("null", squash.CharDevice, 0o666, 1, 3), dev("sda", squash.BlockDevice, 0o060, 8, 300), dev("w", squash.CharDevice, 0, 0, 0)),
 		hidden, home, link("root's", "/home", 0), with(node("tmp", squash.Directory, 0o1777, 0, 0), "user.d", "v", "security.x", "y"),
 		first, &squash.Node{Name: "x2", Link: first})
