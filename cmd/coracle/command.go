@@ -32,7 +32,7 @@ func commands() []command {
 	return []command{
 		execCommand(), runCommand(), shellCommand(), testCommand(), instanceCommand(),
 		buildCommand(), pullCommand(), pushCommand(), overlayCommand(), sandboxCommand(), cacheCommand(), registryCommand(),
-		inspectCommand(), runHelpCommand(),
+		inspectCommand(), sifCommand(), runHelpCommand(),
 		doctorCommand(), configCommand(),
 		{
 			name: "version", short: "print the version number", group: "This program",
