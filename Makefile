@@ -79,7 +79,7 @@ unit: build tools ## unit tests, import arrows, counts of work; with the race de
 e2e: build fixtures ## end-to-end tests, as an ordinary user (RUN=regexp, MODE=unsquash or underlay)
 	@$(NEED) peers
 	$(GO) run -buildvcs=false -trimpath ./e2e/fixtures -out $(FIXTURES) mpi
-	$(if $(MODE),CORACLE_TEST_MODE='$(MODE)') $(GO) test $(VERBOSE) -count=1 -timeout 15m ./e2e $(if $(RUN),-run '$(RUN)')
+	$(if $(MODE),CORACLE_TEST_MODE='$(MODE)') $(GO) test $(VERBOSE) -count=1 -timeout $(if $(MODE),60m,15m) ./e2e $(if $(RUN),-run '$(RUN)')
 
 # Two users at once; each looks for what is left of it.
 .PHONY: soak
