@@ -296,5 +296,5 @@ func VisitInstance(p *Plan, s *instance.State) error {
 	if err != nil {
 		return err
 	}
-	return stage.Become(fd, "visit", p.Instance)
+	return stage.Become(fd, p.Timing, "visit", p.Instance)
 }

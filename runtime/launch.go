@@ -36,6 +36,7 @@ func Launch(p *Plan, waiting func(took time.Duration)) error {
 		if sock, err = server.Start(serverConfig(p), p.header()); err != nil {
 			return err
 		}
+		userns.Mark("image server found, or started")
 	}
 	if err := up.handOver(sock, &p.Upper); err != nil {
 		return err
@@ -69,10 +70,11 @@ func Launch(p *Plan, waiting func(took time.Duration)) error {
 	if err != nil {
 		return err
 	}
+	userns.Mark("plan written down")
 	if p.Instance != "" {
-		return stage.Become(fd, "instance", p.Instance)
+		return stage.Become(fd, p.Timing, "instance", p.Instance)
 	}
-	return stage.Become(fd, "enter")
+	return stage.Become(fd, p.Timing, "enter")
 }
 
 // header is what the user namespaces of the launch and of its image server have in common.
@@ -99,7 +101,7 @@ func (p *Plan) namespaces() uintptr {
 }
 
 func serverConfig(p *Plan) *server.Config {
-	c := &server.Config{Uid: p.UIDs[0].Inside, Gid: p.GIDs[0].Inside, Key: p.Share, Dir: p.Extract.Dir, ExtMount: p.ExtMount, Log: p.ServerLog}
+	c := &server.Config{Timing: p.Timing, Uid: p.UIDs[0].Inside, Gid: p.GIDs[0].Inside, Key: p.Share, Dir: p.Extract.Dir, ExtMount: p.ExtMount, Log: p.ServerLog}
 	if p.Fakeroot == FakerootIDs {
 		c.UIDs, c.GIDs = reach(p.UIDs), reach(p.GIDs)
 	}
@@ -109,6 +111,9 @@ func serverConfig(p *Plan) *server.Config {
 	}
 	for _, r := range roots {
 		c.Images = append(c.Images, server.Image{Path: r.Path, Offset: r.Offset, Size: r.Size, Device: r.Device, Inode: r.Inode, Length: r.Length, ModTime: r.ModTime, Descriptor: r.Descriptor, Sent: r.Descriptor > 0, Ext: r.Kind == Ext})
+	}
+	if p.Root.Kind == Squashfs && p.Command != nil {
+		c.Images[0].Programs = []string{p.Command.Path}
 	}
 	return c
 }
@@ -168,10 +173,12 @@ func enter(p *Plan, o userns.Outcome) error {
 	if o.Small {
 		warn(p, p.settle(o.Step))
 	}
+	userns.Mark("Go runtime")
 	if !o.Built {
 		if err := buildTree(p, o); err != nil {
 			return err
 		}
+		userns.Mark("tree of mounts")
 	}
 	if p.Hostname != "" {
 		if err := unix.Sethostname([]byte(p.Hostname)); err != nil {

@@ -68,7 +68,7 @@ func New(req *Request, facts *Facts, root *Root, data []Root) (*Plan, error) {
 		Underlay: req.Underlay || !facts.Overlay,
 		Layout:   mounts.Layout, Dir: mounts.Dirs, Home: mounts.Home,
 		Umask: -1,
-		Quiet: req.Quiet, WarningPrefix: warningPrefix(req.Program), NotePrefix: notePrefix(req.Program),
+		Quiet: req.Quiet, Timing: req.Timing, WarningPrefix: warningPrefix(req.Program), NotePrefix: notePrefix(req.Program),
 		ServerLog: lookup(req.Env, "CORACLE_LOG"),
 	}
 	if req.NoUmask {

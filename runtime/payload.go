@@ -28,6 +28,10 @@ func become(p *Plan, dir string) error {
 	if err := privileges(p); err != nil {
 		return err
 	}
+	if userns.Timing() {
+		userns.Mark("ready to execute " + cmd.Path)
+		userns.ShowMarks()
+	}
 	for {
 		err := userns.Exec(cmd.Path, cmd.Argv, cmd.Env, userns.Recorded())
 		if !errors.Is(err, syscall.ENOEXEC) {

@@ -65,6 +65,7 @@ type Plan struct {
 	Env           env.Spec
 	Command       *env.Command `json:",omitempty"` // what Env comes down to in Dir[0]; nil: only the container can tell
 	Quiet         bool         `json:",omitempty"` // no warnings
+	Timing        bool         `json:",omitempty"` // print how long each part of the launch takes
 	WarningPrefix string       // how a warning begins
 	NotePrefix    string       // how a remark begins
 	ServerLog     string       `json:",omitempty"` // where an image server reports damage; "": the system log

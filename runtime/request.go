@@ -90,6 +90,7 @@ type Request struct {
 
 	DryRun  bool
 	Quiet   bool // no warnings
+	Timing  bool // print how long each part of the launch takes
 	Verbose int
 }
 

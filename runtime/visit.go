@@ -14,7 +14,7 @@ func NewVisit(req *Request, facts *Facts, s *instance.State) *Plan {
 		Fakeroot: Fakeroot(s.Fakeroot),
 		Instance: s.Name, Visit: true, Of: s.Image, PID: true,
 		Home: s.Home, Umask: -1,
-		Quiet: req.Quiet, WarningPrefix: warningPrefix(req.Program), NotePrefix: notePrefix(req.Program),
+		Quiet: req.Quiet, Timing: req.Timing, WarningPrefix: warningPrefix(req.Program), NotePrefix: notePrefix(req.Program),
 	}
 	if p.Fakeroot != "" {
 		p.UIDs[0].Inside, p.GIDs[0].Inside, p.FakerootWhy = 0, 0, "as the instance was started"

@@ -57,6 +57,8 @@ int coracle_receive(int sock) {
 		return coracle_fail(reply.text, (int)reply.status);
 	if (reply.degraded)
 		coracle_degrade(reply.text);
+	else if (coracle_timing)
+		coracle_take_marks(reply.text, 1);
 	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 	if (c == NULL || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(sizeof(int)))
 		return coracle_fail("wait for the image server: no descriptor came", EPROTO);
@@ -119,12 +121,14 @@ static int enter_namespaces(struct coracle_header *h) {
 		return coracle_visit(h);
 	if (enter_user(h) < 0)
 		return -1;
+	coracle_mark(h->flags & FLAG_NEW_USER ? "new user namespace" : "the image server's user namespace", "");
 	return unshare((int)h->namespaces) < 0 ? coracle_fail("create namespaces", errno) : 0;
 }
 
 static void enter(struct coracle_header *h, int fd) {
 	if (enter_namespaces(h) < 0)
 		return;
+	coracle_mark("namespaces", "");
 	if ((h->namespaces & CLONE_NEWPID) && coracle_split_pid(h) < 0)
 		return;
 	if ((h->flags & FLAG_LOCK) && lock_privileges() < 0)
@@ -175,6 +179,7 @@ static char **arguments(int *argc) {
 __attribute__((constructor)) static void coracle_constructor(void) {
 	int argc;
 	char **argv = arguments(&argc);
+	coracle_begin_marks();
 	coracle_record();
 	spare_address_space();
 	if (!coracle_shown_limits())

@@ -2,6 +2,7 @@
 #ifndef CORACLE_ENTER_H
 #define CORACLE_ENTER_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define CORACLE_MAGIC "CORACLE\1"
@@ -70,7 +71,8 @@ struct coracle_step {
 struct coracle_reply {
 	uint32_t status; // 0 or an errno
 	uint32_t degraded; // the user namespace has the caller's own ids only
-	char text[CORACLE_TEXT_LEN]; // what failed, when status is not 0; why, when degraded is not
+	// What failed, when status is not 0; why, when degraded is not; else the server's marks, where they are wanted.
+	char text[CORACLE_TEXT_LEN];
 };
 
 // What the process had when it started, before the Go runtime changed it.
@@ -116,6 +118,14 @@ int coracle_receive(int sock);
 void coracle_run_steps(int fd, const struct coracle_header *h);
 int coracle_shown_limits(void);
 int coracle_split_pid(const struct coracle_header *h);
+
+// Moments of a launch (timing.c).
+extern int coracle_timing;
+void coracle_begin_marks(void);
+void coracle_mark(const char *what, const char *on);
+void coracle_marks(char *to, size_t size);
+void coracle_take_marks(const char *from, int server);
+void coracle_show_marks(void);
 
 // Starts a detached process (spawn.c): 0 or an errno.
 int coracle_spawn(const char *path, char *const argv[], char *const envp[]);

@@ -97,6 +97,7 @@ void coracle_become_server(struct coracle_header *h, int fd) {
 		return;
 	if (coracle_new_user(h) < 0 || coracle_send_namespace(FD_SOCK) < 0)
 		return;
+	coracle_mark("new user namespace", "");
 	if (unshare(CLONE_NEWNS) < 0) {
 		coracle_fail("create a mount namespace", errno);
 		return;

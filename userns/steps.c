@@ -171,6 +171,10 @@ static int become(struct builder *b, const struct coracle_step *s) {
 		return ENOMEM;
 	strings(strings(text(b, s->b), s->count, argv), s->len, envp);
 	int err = drop_capabilities();
+	if (coracle_timing) {
+		coracle_mark("ready to execute", text(b, s->a));
+		coracle_show_marks();
+	}
 	if (err == 0)
 		err = coracle_exec(text(b, s->a), argv, envp, &coracle_state, b->early);
 	free(argv);
@@ -228,9 +232,28 @@ static int step(struct builder *b, const struct coracle_step *s) {
 // skipped tells whether a failure is that of a step that may fail, and not of a kernel that lacks the call.
 static int skipped(const struct coracle_step *s, int err) { return s->optional && err != ENOSYS && err != EPERM; }
 
+// mark notes a step for --timing.
+static void mark(const struct builder *b, const struct coracle_step *s, int err) {
+	static const char *const names[] = {
+		[STEP_TREE] = "open", [STEP_IMAGE] = "the image has arrived", [STEP_BASE] = "tmpfs on", [STEP_DIR] = "directory",
+		[STEP_MODE] = "mode of", [STEP_FILE] = "file", [STEP_PLACE] = "image on", [STEP_MOUNT] = "overlay on", [STEP_ROOT] = "root is",
+		[STEP_BIND] = "bind on", [STEP_NEW] = "mount on", [STEP_DIR_IN] = "directory in", [STEP_FILE_IN] = "file in",
+		[STEP_LINK_IN] = "link in", [STEP_ENTER] = "leave the host's tree", [STEP_CHDIR] = "change to", [STEP_UMASK] = "umask",
+		[STEP_EXEC] = "execute",
+	};
+	if (s->kind >= sizeof names / sizeof *names || names[s->kind] == NULL)
+		return;
+	const char *on = s->kind == STEP_IMAGE || s->kind == STEP_ENTER || s->kind == STEP_UMASK ? "" : text(b, s->a);
+	char words[64];
+	snprintf(words, sizeof words, "%s%s", err ? "failed: " : "", names[s->kind]);
+	coracle_mark(words, on);
+}
+
 static void run(struct builder *b, const struct coracle_step *list, uint32_t count) {
 	for (uint32_t i = 0; i < count; i++) {
 		int err = step(b, &list[i]);
+		if (coracle_timing)
+			mark(b, &list[i], err);
 		if (err == 0 || skipped(&list[i], err))
 			continue;
 		if (coracle_outcome.status != 0)

@@ -23,7 +23,7 @@ type actionFlags struct {
 	fakeroot, ignoreSubUID bool
 	noUmask                bool
 	userns, sharens        bool // what they ask for is always so
-	dryRun, json           bool
+	dryRun, json, timing   bool
 
 	dns       []string
 	resources resourceFlags
@@ -52,6 +52,7 @@ func (a *actionFlags) table(withShell bool) []flag {
 		flag{name: "userns", short: 'u', on: &a.userns, keys: []string{"USERNS", "UNSHARE_USERNS"}, hidden: true},
 		flag{name: "sharens", on: &a.sharens, hidden: true},
 		flag{name: "dry-run", on: &a.dryRun, keys: []string{}, group: "Output", help: "print what would be done, and why (--json: as JSON)"},
+		flag{name: "timing", on: &a.timing, help: "print how long each part of the launch takes"},
 		flag{name: "json", on: &a.json, keys: []string{}, hidden: true},
 	)
 }

@@ -18,6 +18,7 @@ import (
 	"coracle/runtime/cgroup"
 	"coracle/runtime/env"
 	"coracle/runtime/probe"
+	"coracle/userns"
 )
 
 // launch starts an action in an image. When all is well it does not return: the process
@@ -27,6 +28,7 @@ func (c *cli) launch(act runtime.Action, a *actionFlags, args []string) error {
 	if err != nil {
 		return err
 	}
+	userns.Mark("flags, configuration")
 	if name, ok := strings.CutPrefix(args[0], instancePrefix); ok {
 		return c.visit(name, &req, a)
 	}
@@ -70,6 +72,7 @@ func (c *cli) carryOut(req *runtime.Request, a *actionFlags, do func(*runtime.Pl
 		return err
 	}
 	defer img.Close()
+	userns.Mark("image opened")
 	if err := c.allowed(img); err != nil {
 		return err
 	}
@@ -77,6 +80,7 @@ func (c *cli) carryOut(req *runtime.Request, a *actionFlags, do func(*runtime.Pl
 	if err != nil {
 		return err
 	}
+	userns.Mark("planned")
 	return c.finish(req, a, plan, time.Since(begin), do)
 }
 
@@ -91,6 +95,9 @@ func (c *cli) finish(req *runtime.Request, a *actionFlags, plan *runtime.Plan, t
 			c.warn(w)
 		}
 		return do(plan)
+	}
+	if req.Timing {
+		defer userns.ShowMarks()
 	}
 	if !a.json {
 		return plan.WriteText(c.out)
@@ -171,6 +178,7 @@ func (c *cli) plan(req *runtime.Request, img *image.Image) (*runtime.Plan, error
 		facts.Group = cgroup.Look("", facts.UID)
 	}
 	facts.Host = image.HostTree("/")
+	userns.Mark("facts of the host")
 	if err := image.CheckArch(img.Arch, facts.Arch); err != nil {
 		return nil, &image.PathError{Path: req.Image, Err: err}
 	}

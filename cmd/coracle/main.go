@@ -11,6 +11,7 @@ import (
 	"coracle/config"
 	"coracle/runtime"
 	"coracle/runtime/probe"
+	"coracle/userns"
 )
 
 // A launch must end on the thread that it began on: the parent-death signal and the
@@ -33,6 +34,7 @@ func main() {
 		}
 		return
 	}
+	userns.Mark("Go runtime, package initialisation")
 	os.Exit(run(os.Args, os.Environ(), os.Stdin, os.Stdout, os.Stderr))
 }
 

@@ -34,7 +34,7 @@ func (a *actionFlags) request(s situation, args []string) (r runtime.Request, wa
 		Net: a.net || a.network != "", Network: a.network,
 		CleanEnv: a.cleanEnv, NoMPIEnv: a.noMPIEnv, NoEnv: a.noEnv, NoEval: a.noEval, App: a.app, ShellBin: a.shell, NoUmask: a.noUmask,
 		Fakeroot: a.fakeroot, IgnoreSubUID: a.ignoreSubUID,
-		DryRun: a.dryRun, Quiet: s.global.silent, Verbose: s.global.level(),
+		DryRun: a.dryRun, Timing: a.timing, Quiet: s.global.silent, Verbose: s.global.level(),
 	}
 	if a.source.tmpDir != "" {
 		r.TmpDir = absolute(a.source.tmpDir, s.cwd)

@@ -13,7 +13,8 @@ const maxDepth = 64
 
 // Tree removes name in the directory dir, with everything below it, and returns the first error. It follows no
 // symlink, goes into nothing that is mounted (EXDEV, from Linux 5.6 on), and does not stop at a directory that forbids
-// it to its owner.
+// it to its owner, nor at what somebody else has removed meanwhile: a server takes over what one that is still removing
+// looks to have left.
 func Tree(dir int, name string) error {
 	if err := unix.Unlinkat(dir, name, 0); err == nil || err == unix.ENOENT {
 		return nil
@@ -30,7 +31,11 @@ func Tree(dir int, name string) error {
 			return err
 		}
 		if r.moved == moved {
-			return unix.Unlinkat(dir, name, unix.AT_REMOVEDIR)
+			err := unix.Unlinkat(dir, name, unix.AT_REMOVEDIR)
+			if err == unix.ENOENT {
+				err = nil
+			}
+			return err
 		}
 	}
 }
@@ -103,6 +108,9 @@ func (r *remover) empty(fd, depth int) error {
 			continue
 		}
 		below, err := openToEmpty(fd, name)
+		if err == unix.ENOENT {
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -111,7 +119,7 @@ func (r *remover) empty(fd, depth int) error {
 		if err != nil {
 			return err
 		}
-		if err := unix.Unlinkat(fd, name, unix.AT_REMOVEDIR); err != nil {
+		if err := unix.Unlinkat(fd, name, unix.AT_REMOVEDIR); err != nil && err != unix.ENOENT {
 			return err
 		}
 	}

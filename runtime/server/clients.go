@@ -62,7 +62,7 @@ func (c *clients) serveWaiting(failure error) {
 		switch {
 		case h.sock < 0 || h.served:
 		case failure != nil:
-			answer(h.sock, failure, nil)
+			answer(h.sock, failure, nil, "")
 		default:
 			c.welcome(h) // a client that is gone is found out by its pidfd
 		}

@@ -28,8 +28,10 @@ type Image struct {
 	Ext           bool  `json:",omitempty"` // an ext file system, not squashfs
 
 	// A file without a name: Start sends Descriptor along, and says so by Sent.
-	Descriptor int  `json:"-"`
-	Sent       bool `json:",omitempty"`
+	Descriptor int `json:"-"`
+	Sent       bool
+
+	Programs []string // paths in the image of what will be executed soon
 }
 
 // A Config is what a server is started with.
@@ -42,6 +44,7 @@ type Config struct {
 	Key      string `json:",omitempty"` // what the launches that share the server have in common; "": it is private
 	Dir      string `json:",omitempty"` // a directory in which the images are extracted; "": they are mounted
 	ExtMount string `json:",omitempty"` // path of fuse2fs, with images that are Ext
+	Timing   bool   `json:",omitempty"` // the first client wants to know how long it took
 	Log      string `json:",omitempty"` // a file for what goes wrong while serving; "": the system log
 }
 
@@ -138,6 +141,7 @@ func Receive(sock, count int) ([]int, error) {
 		if err := userns.DecodeReply(buf); err != nil {
 			return nil, err
 		}
+		userns.TakeMarks(buf)
 		if count == 0 {
 			return nil, nil
 		}

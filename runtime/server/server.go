@@ -7,8 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
-	"strconv"
 	"sync"
 	"syscall"
 
@@ -27,6 +25,7 @@ type served struct {
 	image  Image
 	file   *os.File
 	reader *squash.Reader // nil: an ext file system
+	server *fuse.Server   // where it is to be mounted; else nil
 	dev    int            // its /dev/fuse, or -1
 	tree   int            // what it has been extracted to, or -1
 	mount  string         // where it is mounted
@@ -37,6 +36,7 @@ type served struct {
 
 // Main is the server's process: it serves until its images are unused and returns the exit status.
 func Main(o userns.Outcome) int {
+	userns.Mark("Go runtime")
 	ignoreSignals()
 	var c Config
 	err := o.Err()
@@ -51,18 +51,24 @@ func Main(o userns.Outcome) int {
 	if err == nil {
 		images, ns, err = prepare(&c)
 	}
+	userns.Mark("images opened")
 	log := openLog(&c)
+	for _, s := range images {
+		if err == nil && s.dev >= 0 {
+			s.server, err = fuse.New(s.reader, options(&c, s, log))
+		}
+	}
 	if err != nil {
-		answer(userns.ServerSock, err, nil)
+		answer(userns.ServerSock, err, nil, "")
 		return 1
 	}
 	first := &held{sock: userns.ServerSock}
 	all := clients{listener: -1, inotify: -1, work: -1, helds: []*held{first}, key: c.Key, uid: os.Getuid()}
 	all.welcome = func(h *held) error {
 		if h == first { // it has the namespace from the constructor already
-			return handOut(h.sock, images)
+			return handOut(h.sock, images, marks(&c))
 		}
-		return errors.Join(sendNamespace(h.sock, ns, o), handOut(h.sock, images))
+		return errors.Join(sendNamespace(h.sock, ns, o), handOut(h.sock, images, ""))
 	}
 	if c.Key != "" {
 		all.listener = userns.ServerListener
@@ -87,18 +93,24 @@ func (c *clients) serve(images []*served, conf *Config, log *logger) error {
 		}
 		defer x.remove()
 	}
-	if err := isolate(images, conf); err != nil {
+	base, err := mount(images, conf)
+	if err != nil {
 		return err
 	}
 	var serving sync.WaitGroup
 	for _, s := range images {
 		serving.Go(func() {
-			if err := s.serve(conf, log); err != nil {
+			if err := s.serve(); err != nil {
 				log.print(s.image.Path + ": " + err.Error())
 			}
 		})
 	}
 	c.serveWaiting(nil)
+	letClientPass(c.listener)
+	if err := isolate(images, base); err != nil {
+		log.print("leave the host's tree: " + err.Error())
+		return err // whoever waits for an answer gets an error
+	}
 	c.wait()
 	for _, s := range images {
 		mnt.Detach(s.mount)
@@ -112,14 +124,14 @@ func (c *clients) serve(images []*served, conf *Config, log *logger) error {
 }
 
 // serve answers for an image until it is unmounted everywhere.
-func (s *served) serve(conf *Config, log *logger) error {
+func (s *served) serve() error {
 	switch {
 	case s.mounter != nil:
 		return s.mounter.Wait()
 	case s.tree >= 0: // the kernel does
 		return nil
 	}
-	err := fuse.Serve(s.dev, s.reader, options(conf, s, log))
+	err := s.server.Serve(s.dev)
 	unix.Close(s.dev) // whoever still waits for an answer gets an error
 	return err
 }
@@ -210,51 +222,15 @@ func openFile(im Image) (*os.File, error) {
 	return os.NewFile(uintptr(fd), im.Path), nil
 }
 
-// isolate leaves the host's tree, so that the server pins nothing of it, with the images.
-func isolate(images []*served, c *Config) error {
-	base, err := mnt.Base("mode=0755,size=1m", nil)
-	if err != nil {
-		return err
-	}
-	for i, s := range images {
-		s.mount = filepath.Join(base, strconv.Itoa(i))
-		if err := os.Mkdir(s.mount, 0o755); err != nil {
-			return err
-		}
-		if err := s.appear(c); err != nil {
-			return err
-		}
-		s.mount = "/" + strconv.Itoa(i)
-	}
-	return mnt.Enter(base)
-}
-
-// appear makes an image appear at s.mount.
-func (s *served) appear(c *Config) error {
-	switch {
-	case s.image.Ext:
-		return s.mountExt(c)
-	case s.tree >= 0:
-		return s.bindTree(c)
-	}
-	data := fmt.Sprintf("fd=%d,rootmode=40755,user_id=%d,group_id=%d", s.dev, c.Uid, c.Gid)
-	if c.many() {
-		data += ",allow_other,default_permissions" // for all the ids inside; nobody else gets in
-	}
-	return mnt.NewAt("coracle", "fuse.coracle", s.mount, c.imageAttr(), data)
-}
-
-// imageAttr are the restrictions on an image.
-func (c *Config) imageAttr() mnt.Attr {
-	return mnt.Attr{ReadOnly: true, NoSuid: !c.many(), NoDev: true}
-}
-
 func options(c *Config, s *served, log *logger) *fuse.Options {
 	return &fuse.Options{
 		CacheBytes: s.cache,
 		UID:        within(c.UIDs, c.Uid),
 		GID:        within(c.GIDs, c.Gid),
 		Log:        func(line string) { log.print(s.image.Path + ": " + line) },
+
+		Programs: s.image.Programs,
+		Eager:    true,
 	}
 }
 
@@ -277,9 +253,9 @@ func sendNamespace(sock, ns int, o userns.Outcome) error {
 	return unix.Sendmsg(sock, reply, unix.UnixRights(ns), nil, unix.MSG_NOSIGNAL)
 }
 
-// handOut sends a detached clone of each mount. The clones are closed at once: one that
+// handOut sends a detached clone of each mount, and text with them. The clones are closed at once: one that
 // stayed open would keep the server alive for ever.
-func handOut(sock int, images []*served) error {
+func handOut(sock int, images []*served, text string) error {
 	var fds []int
 	defer func() {
 		for _, fd := range fds {
@@ -289,16 +265,25 @@ func handOut(sock int, images []*served) error {
 	for _, s := range images {
 		fd, err := mnt.Clone(s.mount)
 		if err != nil {
-			answer(sock, fmt.Errorf("clone the image's mount: %w", err), nil)
+			answer(sock, fmt.Errorf("clone the image's mount: %w", err), nil, "")
 			return err
 		}
 		fds = append(fds, fd)
 	}
-	return answer(sock, nil, fds)
+	return answer(sock, nil, fds, text)
+}
+
+// marks is what the server has to say of its start, where that is wanted.
+func marks(c *Config) string {
+	if !c.Timing {
+		return ""
+	}
+	userns.Mark("images mounted")
+	return userns.EncodeMarks(userns.TextLen)
 }
 
 // answer sends a reply: a failure, or descriptors.
-func answer(sock int, failure error, fds []int) error {
+func answer(sock int, failure error, fds []int, text string) error {
 	if failure != nil {
 		errno := syscall.EIO
 		errors.As(failure, &errno)
@@ -308,5 +293,5 @@ func answer(sock int, failure error, fds []int) error {
 	if len(fds) > 0 {
 		rights = unix.UnixRights(fds...)
 	}
-	return unix.Sendmsg(sock, userns.EncodeReply(0, ""), rights, nil, unix.MSG_NOSIGNAL)
+	return unix.Sendmsg(sock, userns.EncodeReply(0, text), rights, nil, unix.MSG_NOSIGNAL)
 }

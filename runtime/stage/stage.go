@@ -18,6 +18,9 @@ import (
 // maxDocument caps what Read accepts, in bytes: a plan with a full argument list is a few MiB.
 const maxDocument = 64 << 20
 
+// maxMarks caps the marks of a stage, in bytes.
+const maxMarks = 8 << 10
+
 // self is this program, whatever its name and place.
 const self = "/proc/self/exe"
 
@@ -76,8 +79,13 @@ func Read(fd, begin int, document any) error {
 
 // Become executes this program again as the stage that the memfd fd describes. It must be called on
 // the process's first thread and returns only on failure. ps shows it as name, with the titles behind, for as long as it is none of the payload's.
-func Become(fd int, name string, titles ...string) error {
-	err := userns.Exec(self, append(args(name, fd), titles...), brief(), userns.Recorded())
+// With timing, the marks of this process go along.
+func Become(fd int, timing bool, name string, titles ...string) error {
+	env := brief()
+	if timing {
+		env = append(env, userns.MarksVariable+userns.EncodeMarks(maxMarks))
+	}
+	err := userns.Exec(self, append(args(name, fd), titles...), env, userns.Recorded())
 	if err == unix.ENOENT {
 		return fmt.Errorf("execute %s again: %w (is /proc mounted?)", self, err)
 	}

@@ -55,8 +55,9 @@ func smallImage(t testing.TB) *squash.Reader {
 // testWorker is a worker whose replies go to fd.
 func testWorker(t testing.TB, img *squash.Reader, fd int) *worker {
 	t.Helper()
-	s, err := newServer(fd, img, &Options{ReadAhead: -1})
+	s, err := newServer(img, &Options{ReadAhead: -1})
 	must(t, err)
+	s.conn = conn{fd}
 	s.noOpen.Store(true)
 	s.noOpendir.Store(true)
 	t.Cleanup(func() {

@@ -47,6 +47,14 @@ type Options struct {
 	// 0: two where there are two processors, as many as there are beyond two where
 	// there are more, at most 16. Negative: none.
 	ReadAhead int
+
+	// Programs are absolute paths in the image of what will be executed
+	// soon: their first blocks are decoded before somebody asks.
+	Programs []string
+
+	// Eager: requests are expected at once. For the first milliseconds the
+	// server polls for them instead of sleeping.
+	Eager bool
 }
 
 const defaultCacheBytes = 32 << 20
@@ -104,6 +112,8 @@ type server struct {
 	workers sync.WaitGroup
 	started atomic.Int32
 
+	eager eager // the leader's
+
 	done chan struct{} // closed when the mount is gone, or on error
 	once sync.Once
 	err  error // why done was closed
@@ -120,23 +130,50 @@ type server struct {
 // Source: Linux Documentation/filesystems/fuse/fuse.rst and
 // include/uapi/linux/fuse.h.
 func Serve(fd int, img *squash.Reader, o *Options) error {
-	s, err := newServer(fd, img, o)
+	s, err := New(img, o)
 	if err != nil {
-		return fmt.Errorf("fuse server: %w", err)
+		return err
 	}
-	s.token <- struct{}{}
-	s.startWorker()
-	<-s.done
+	return s.Serve(fd)
+}
+
+// A Server is an image that is about to be served.
+type Server struct{ s *server }
+
+// New gets ready to serve img, and begins to decode what o.Programs need. [Server.Serve] has to follow.
+func New(img *squash.Reader, o *Options) (*Server, error) {
+	s, err := newServer(img, o)
+	if err != nil {
+		return nil, fmt.Errorf("fuse server: %w", err)
+	}
+	if len(s.opt.Programs) > 0 {
+		s.workers.Go(func() { s.warmUp(s.opt.Programs) })
+	}
+	return &Server{s}, nil
+}
+
+// Serve is [Serve]. It can be called once.
+func (srv *Server) Serve(fd int) error {
+	s := srv.s
+	s.conn = conn{fd}
+	err := s.setNonblock(false)
+	if err == nil {
+		s.startEager()
+		s.token <- struct{}{}
+		s.startWorker()
+		<-s.done
+		err = s.err
+	}
+	s.stop(nil)
 	s.workers.Wait()
-	if err := errors.Join(s.err, s.cache.close()); err != nil {
+	if err := errors.Join(err, s.cache.close()); err != nil {
 		return fmt.Errorf("fuse server: %w", err)
 	}
 	return nil
 }
 
-func newServer(fd int, img *squash.Reader, o *Options) (*server, error) {
+func newServer(img *squash.Reader, o *Options) (*server, error) {
 	s := &server{
-		conn:      conn{fd},
 		img:       img,
 		opt:       o.withDefaults(),
 		blockSize: int(img.Super().BlockSize),
@@ -145,9 +182,6 @@ func newServer(fd int, img *squash.Reader, o *Options) (*server, error) {
 		export:    img.Super().ExportTable != math.MaxUint64,
 		token:     make(chan struct{}, 1),
 		done:      make(chan struct{}),
-	}
-	if err := s.blocking(); err != nil {
-		return nil, err
 	}
 	procs := runtime.GOMAXPROCS(0)
 	c, err := newCache(s.opt.CacheBytes, s.blockSize, procs, img.Decode)
@@ -250,7 +284,7 @@ func (w *worker) run() {
 
 // next reads and serves one request; false means that the mount is gone.
 func (w *worker) next() bool {
-	n, errno := w.s.read(w.in)
+	n, errno := w.s.next(w.in)
 	switch errno {
 	case 0:
 		if n == 0 {
