@@ -1,11 +1,5 @@
 //go:build lean
 
-// How many processors a control group leaves is no question of a launch's: to find out, the Go runtime would read the
-// list of mounts and three more files at every start.
-//
-//go:debug containermaxprocs=0
-//go:debug updatemaxprocs=0
-
 package main
 
 import (
