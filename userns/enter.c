@@ -137,6 +137,15 @@ static void enter(struct coracle_header *h, int fd) {
 		coracle_run_steps(fd, h);
 }
 
+// The C library unmaps memory as soon as the last small object in it is freed, and what starts a thread is one: then every thread
+// would map a page, unmap it, and interrupt the other processors for that. This one stays.
+static void *volatile kept;
+
+static void keep_memory(void) {
+	enum { THREAD_START = 24 }; // bytes: three pointers, in the Go runtime's C part
+	kept = malloc(THREAD_START);
+}
+
 // Every thread would reserve a stack as large as RLIMIT_STACK and an allocator's arena of 64 MiB.
 static void spare_address_space(void) {
 	pthread_attr_t attr;
@@ -182,6 +191,7 @@ __attribute__((constructor)) static void coracle_constructor(void) {
 	coracle_begin_marks();
 	coracle_record();
 	spare_address_space();
+	keep_memory();
 	if (!coracle_shown_limits())
 		_exit(255);
 	if (argc < 2 || strncmp(argv[0], stage_prefix, sizeof stage_prefix - 1) != 0)

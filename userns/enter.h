@@ -123,6 +123,7 @@ int coracle_split_pid(const struct coracle_header *h);
 extern int coracle_timing;
 void coracle_begin_marks(void);
 void coracle_mark(const char *what, const char *on);
+void coracle_mark_part(const char *what, size_t len);
 void coracle_marks(char *to, size_t size);
 void coracle_take_marks(const char *from, int server);
 void coracle_show_marks(void);

@@ -52,6 +52,9 @@ void coracle_mark(const char *what, const char *on) {
 	add(now(CLOCK_MONOTONIC), 0, text, n < 0 ? 0 : (size_t)n);
 }
 
+// coracle_mark_part is coracle_mark for text of the program's own.
+void coracle_mark_part(const char *what, size_t len) { add(now(CLOCK_MONOTONIC), 0, what, len); }
+
 // coracle_marks writes the marks as "NS WHAT;NS WHAT", as many as there is room for.
 void coracle_marks(char *to, size_t size) {
 	size_t at = 0;

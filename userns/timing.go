@@ -13,10 +13,7 @@ import (
 
 // Mark notes for --timing that a part of the launch is over.
 func Mark(what string) {
-	text, none := C.CString(what), C.CString("")
-	C.coracle_mark(text, none)
-	C.free(unsafe.Pointer(text))
-	C.free(unsafe.Pointer(none))
+	C.coracle_mark_part((*C.char)(unsafe.Pointer(unsafe.StringData(what))), C.size_t(len(what)))
 }
 
 // TakeMarks adds those that an image server's answer of [ReplyLen] bytes brings along, where they are wanted.
