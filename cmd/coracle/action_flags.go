@@ -51,8 +51,8 @@ func (a *actionFlags) table(withShell bool) []flag {
 		flag{name: "no-umask", on: &a.noUmask, hidden: true, help: "umask 0022 instead of the caller's"},
 		flag{name: "userns", short: 'u', on: &a.userns, keys: []string{"USERNS", "UNSHARE_USERNS"}, hidden: true},
 		flag{name: "sharens", on: &a.sharens, hidden: true},
-		flag{name: "dry-run", on: &a.dryRun, keys: []string{}, group: "Output", help: "print what would be done, and why (--json: as JSON)"},
-		flag{name: "timing", on: &a.timing, help: "print how long each part of the launch takes"},
+		flag{name: "dry-run", on: &a.dryRun, keys: []string{}, group: "Output", help: "print the plan, and why (--json: as JSON); --timing: what takes how long"},
+		flag{name: "timing", on: &a.timing, hidden: true, help: "print how long each part of the launch takes"},
 		flag{name: "json", on: &a.json, keys: []string{}, hidden: true},
 	)
 }

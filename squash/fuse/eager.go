@@ -14,6 +14,9 @@ import (
 // eagerTime is how long after its start a server polls at most.
 const eagerTime = 25 * time.Millisecond
 
+// crowded is how long somebody else has the processor when there is more to do than processors for it: then polling is in the way.
+const crowded = 100 * time.Microsecond
+
 // eagerGap is how long it polls without being asked for anything.
 const eagerGap = 2 * time.Millisecond
 
@@ -41,14 +44,13 @@ func (s *server) next(buf []byte) (int, unix.Errno) {
 			s.eager.idle = now.Add(eagerGap)
 			return n, errno
 		}
-		if now.After(s.eager.until) || now.After(s.eager.idle) {
+		unix.Syscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+		if now.After(s.eager.until) || now.After(s.eager.idle) || time.Since(now) > crowded {
 			s.eager.on = false
 			if err := s.setNonblock(false); err != nil {
 				return 0, unix.EBADF
 			}
-			break
 		}
-		unix.Syscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
 	}
 	return s.read(buf)
 }
