@@ -93,6 +93,9 @@ func allow(dir int, name string) error {
 // empty removes the entries of the directory fd.
 func (r *remover) empty(fd, depth int) error {
 	names, err := List(fd)
+	if err == unix.ENOENT { // somebody else has removed the directory itself
+		return nil
+	}
 	if err != nil {
 		return err
 	}
