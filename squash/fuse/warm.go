@@ -60,18 +60,23 @@ func (s *server) warmFile(ino *squash.Inode, n int64) {
 
 // warmBlock decodes a block, or has it decoded where there are processors to spare; false: the server has ended.
 func (s *server) warmBlock(b squash.Block) bool {
-	if b.Sparse || s.cache.has(b) {
+	if b.Sparse {
+		return true
+	}
+	e := s.cache.reserve(b)
+	if e == nil {
 		return true
 	}
 	if s.opt.ReadAhead > 0 && runtime.GOMAXPROCS(0) > 2 {
 		select {
-		case s.ahead <- b:
+		case s.ahead <- e:
+			return true
 		case <-s.done:
+			s.cache.drop(e)
 			return false
 		}
-		return true
 	}
-	s.cache.prefetch(b)
+	s.cache.load(e)
 	select {
 	case <-s.done:
 		return false
