@@ -41,7 +41,7 @@ func Remap(program string, facts *Facts, argv, env []string) error {
 	if err != nil {
 		return err
 	}
-	return stage.Become(fd, "as root")
+	return stage.Become(fd, false, "as root")
 }
 
 // again is Remap's second half, in the namespace.

@@ -74,8 +74,9 @@ func TestReadAhead(t *testing.T) {
 	}
 	must(t, os.WriteFile(filepath.Join(src, "file"), text[:64*block], 0o644))
 	img := openImage(t, mksquashfs(t, src, "-comp", "gzip", "-b", "4096"))
-	s, err := newServer(devNull(t), img, &Options{ReadAhead: 4})
+	s, err := newServer(img, &Options{ReadAhead: 4})
 	must(t, err)
+	s.conn = conn{devNull(t)}
 	t.Cleanup(func() { s.stop(nil); s.workers.Wait(); must(t, s.cache.close()) })
 	w := s.newWorker()
 	file := nodeNamed(t, w, "file")

@@ -29,8 +29,9 @@ func loadImage(t testing.TB, compressor string, files int) *squash.Reader {
 // in some may, when the collector has emptied the pools.
 func TestDecodeAllocations(t *testing.T) {
 	for compressor, most := range map[string]float64{"gzip": 0, "zstd": 0, "lz4": 0, "xz": 1} {
-		s, err := newServer(devNull(t), loadImage(t, compressor, 1), &Options{ReadAhead: -1, CacheBytes: 1})
+		s, err := newServer(loadImage(t, compressor, 1), &Options{ReadAhead: -1, CacheBytes: 1})
 		must(t, err)
+		s.conn = conn{devNull(t)}
 		w := s.newWorker()
 		file := nodeNamed(t, w, "file0")
 		req := request(opRead, file, readArg(0, 4096))
@@ -57,8 +58,9 @@ func BenchmarkReaders(b *testing.B) {
 		cache int64
 	}{{"hits", 64 << 20}, {"misses", 1 << 20}} {
 		b.Run(bench.name, func(b *testing.B) {
-			s, err := newServer(devNull(b), img, &Options{ReadAhead: -1, CacheBytes: bench.cache})
+			s, err := newServer(img, &Options{ReadAhead: -1, CacheBytes: bench.cache})
 			must(b, err)
+			s.conn = conn{devNull(b)}
 			var next sync.Mutex
 			files := 0
 			b.SetBytes(4096)
