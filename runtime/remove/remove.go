@@ -2,6 +2,7 @@
 package remove
 
 import (
+	"errors"
 	"os"
 	"strconv"
 
@@ -93,7 +94,7 @@ func allow(dir int, name string) error {
 // empty removes the entries of the directory fd.
 func (r *remover) empty(fd, depth int) error {
 	names, err := List(fd)
-	if err == unix.ENOENT { // somebody else has removed the directory itself
+	if errors.Is(err, unix.ENOENT) { // somebody else has removed the directory itself
 		return nil
 	}
 	if err != nil {

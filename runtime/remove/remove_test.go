@@ -66,3 +66,23 @@ func TestTree(t *testing.T) {
 		t.Errorf("Tree of what is gone: %v, want nil", err)
 	}
 }
+
+// A directory that somebody else has removed since it was opened is no error, or the rest would stay.
+func TestEmptyRemoved(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "gone")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	r := remover{top: fd}
+	if err := r.empty(fd, 0); err != nil {
+		t.Errorf("empty of a removed directory: %v; want nil", err)
+	}
+}
