@@ -30,19 +30,9 @@ func New(req *Request, facts *Facts, root *Root, data []Root) (*Plan, error) {
 	if facts.UserNS != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoUserNS, facts.UserNS)
 	}
-	count := countKinds(root, facts, data)
-	served := count[Squashfs]+count[Ext] > 0
-	var where Extract
-	if count[Squashfs] > 0 {
-		var err error
-		if where, err = extract(req, facts); err != nil {
-			return nil, err
-		}
-	}
-	if count[Ext] > 0 {
-		if err := canMountExt(facts); err != nil {
-			return nil, err
-		}
+	files, err := planFiles(req, facts, root, data)
+	if err != nil {
+		return nil, err
 	}
 	if req.Net && req.Network != "" && req.Network != "none" {
 		return nil, &NetworkError{req.Network}
@@ -64,7 +54,7 @@ func New(req *Request, facts *Facts, root *Root, data []Root) (*Plan, error) {
 		PID:      req.PID, Init: req.PID && !req.NoInit, IPC: req.IPC,
 		UTS: req.UTS || req.Hostname != "", Net: req.Net, Hostname: req.Hostname,
 
-		Root: *root, Images: slices.Clip(data), Extract: where,
+		Root: *root, Images: slices.Clip(data), Extract: files.extract, ExtMount: files.extMount,
 		Underlay: req.Underlay || !facts.Overlay,
 		Layout:   mounts.Layout, Dir: mounts.Dirs, Home: mounts.Home,
 		Umask: -1,
@@ -83,32 +73,58 @@ func New(req *Request, facts *Facts, root *Root, data []Root) (*Plan, error) {
 	if err := p.stack(req, facts); err != nil {
 		return nil, err
 	}
-	p.Join = served || p.Upper.onDisk()
-	if count[Ext] > 0 {
-		p.ExtMount = facts.ExtMount
-	}
+	p.Join = files.any || p.Upper.onDisk()
 	p.limit(req, facts)
-	if served {
+	if files.any {
 		p.Share, p.Private = shareKey(req, facts, p)
 	} else if p.Join {
 		p.Private = p.Upper.Why
 	}
-	if !req.GPUIfAny {
-		for _, name := range facts.NoGPUs {
-			p.Warnings = append(p.Warnings, "Could not find any "+name+" files on this host!")
-		}
-	}
 	var warnings []string
 	p.Env, warnings = env.New(envOptions(req, root, mounts.Home))
-	p.Warnings = append(append(mounts.Warnings, p.Warnings...), warnings...)
+	p.Layout.Warnings = nil
+	p.Warnings = slices.Concat(mounts.Warnings, p.Warnings, gpuWarnings(req, facts), warnings)
 	if who.warning != "" {
 		p.Warnings = append(p.Warnings, who.warning)
 	}
-	p.Layout.Warnings = nil
 	if cmd, ok := p.Env.Early(viewFiles{mounts.View}, p.Dir[0]); ok {
 		p.Command = &cmd
 	}
 	return p, nil
+}
+
+// shown is how the image files of a launch are shown.
+type shown struct {
+	any      bool // there are some, and so there is an image server
+	extract  Extract
+	extMount string // the program that mounts ext file systems, where there are some
+}
+
+// planFiles decides how image files are shown. The error is a *[RoomError] or an *[ExtError].
+func planFiles(req *Request, facts *Facts, root *Root, data []Root) (f shown, err error) {
+	count := countKinds(root, facts, data)
+	f.any = count[Squashfs]+count[Ext] > 0
+	if count[Squashfs] > 0 {
+		if f.extract, err = extract(req, facts); err != nil {
+			return f, err
+		}
+	}
+	if count[Ext] > 0 {
+		f.extMount = facts.ExtMount
+		err = canMountExt(facts)
+	}
+	return f, err
+}
+
+// gpuWarnings names the drivers that were asked for and are not there.
+func gpuWarnings(req *Request, facts *Facts) (list []string) {
+	if req.GPUIfAny {
+		return nil
+	}
+	for _, name := range facts.NoGPUs {
+		list = append(list, "Could not find any "+name+" files on this host!")
+	}
+	return list
 }
 
 // limit puts the launch under limits of its own, where there is a place for them. It goes on without: the batch system's
