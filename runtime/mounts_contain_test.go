@@ -73,6 +73,14 @@ func TestPlanMountsContain(t *testing.T) {
 			host: []string{"/dev/full", ""},
 			want: strings.Replace(minimal, "mkfile /dev/full (--contain)\nbind /dev/full (--contain)\n", "", 1) + shared + links + files +
 				"home /home/ada dirs /\n"},
+		{name: "message queues", req: Request{Contain: true, NoHome: true, NoMount: []string{"tmp", "bind-paths", "proc", "sys", "devpts"}},
+			host: []string{"/dev/mqueue", "dir"},
+			want: minimal + shared + "mkdir /dev/mqueue (--contain)\nbind /dev/mqueue (--contain)\n" + links + files +
+				"home /home/ada dirs /\n"},
+		{name: "message queues of its own", req: Request{Contain: true, IPC: true, NoHome: true, NoMount: []string{"tmp", "bind-paths", "proc", "sys", "devpts"}},
+			host: []string{"/dev/mqueue", "dir"},
+			want: minimal + shared + "mkdir /dev/mqueue (--ipc)\nmqueue /dev/mqueue (--ipc)\n" + links + files +
+				"home /home/ada dirs /\n"},
 		{name: "no devices, own network", req: Request{Contain: true, Net: true, NoHome: true, NoMount: []string{"dev", "tmp", "proc", "sys"}},
 			want: strings.Replace(paths, "bind /etc/hosts (default)", "file /etc/hosts (--net)", 1) + files + "home /home/ada dirs /\n"},
 		{name: "workdir and scratch",

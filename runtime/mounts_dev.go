@@ -32,6 +32,10 @@ func (m *mounter) minimalDev() {
 	m.add(bind.Op{Type: bind.Tmpfs, Target: "/dev/shm", NoDev: true, Perm: 0o1777, Why: why})
 	if m.req.IPC {
 		m.add(bind.Op{Type: bind.Mqueue, Target: "/dev/mqueue", NoDev: true, NoExec: true, Optional: true, Why: "--ipc"})
+	} else {
+		// Message queues belong to the IPC namespace, which is the host's: mq_open(3) works whatever
+		// is mounted here, and this shows what there is.
+		m.add(bind.Op{Type: bind.Bind, Source: "/dev/mqueue", Target: "/dev/mqueue", NoDev: true, NoExec: true, NoRec: true, Optional: true, Why: why})
 	}
 	for _, l := range [...]struct{ target, text string }{
 		{"/dev/fd", "/proc/self/fd"},
