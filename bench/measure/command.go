@@ -44,16 +44,37 @@ func Apart(cmd *exec.Cmd) {
 
 // Anonymous returns the anonymous memory of a process in KiB.
 func Anonymous(pid int) (kib int64, err error) {
+	m, err := MemoryOf(pid)
+	return m.Anonymous, err
+}
+
+// A Memory is that of a process, in KiB.
+type Memory struct {
+	Anonymous int64
+	Share     int64 // its proportional set size: with pages of files, those that n processes have mapped by 1/n
+}
+
+// MemoryOf asks for the memory of a process. One that is ending has none, which is an error.
+func MemoryOf(pid int) (m Memory, err error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if err != nil {
-		return 0, err
+		return m, err
 	}
+	figures := map[string]*int64{"Anonymous:": &m.Anonymous, "Pss:": &m.Share}
 	for line := range strings.Lines(string(data)) {
-		if f := strings.Fields(line); len(f) == 3 && f[0] == "Anonymous:" {
-			return strconv.ParseInt(f[1], 10, 64)
+		f := strings.Fields(line)
+		if len(f) != 3 || figures[f[0]] == nil {
+			continue
 		}
+		if *figures[f[0]], err = strconv.ParseInt(f[1], 10, 64); err != nil {
+			return m, err
+		}
+		delete(figures, f[0])
 	}
-	return 0, fmt.Errorf("process %d has no anonymous memory: it is ending", pid)
+	if len(figures) > 0 {
+		return m, fmt.Errorf("process %d has no memory: it is ending", pid)
+	}
+	return m, nil
 }
 
 // Used returns the bytes on disk below a directory.

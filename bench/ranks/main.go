@@ -1,11 +1,13 @@
 // Command ranks measures what many launches of one big image on a node cost, as the ranks of a job or the tasks of an
-// array do: the time that they take when they are started at once, and what stays in memory beside the payloads.
+// array do: the time that they take when they are started at once, and what is in memory beside the payloads: helper
+// processes, and the page cache of the image, page by page.
 //
 // Peers are bubblewrap on the unpacked tree, and a squashfuse_ll of its own for every launch, with bubblewrap on its
 // mount. It runs as an ordinary user in a directory that holds coracle and fixtures/ (`make bench BENCH=ranks`).
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -19,60 +21,85 @@ import (
 	"coracle/bench/report"
 )
 
-// The image and its unpacked tree.
-const (
-	image = "fixtures/tree-zstd.sqsh"
-	tree  = "fixtures/tree"
-)
+// ours is what this project's peer is called.
+const ours = "coracle"
+
+// Places are where the peers find things.
+type places struct {
+	image  string // a squashfs image
+	tree   string // what is in it, unpacked
+	mounts string // a directory for mount points
+}
 
 // A peer runs commands in the image.
 type peer struct {
 	name     string
 	programs []string // that have to be there
 	command  func(argv ...string) *exec.Cmd
-	left     []string // names of the processes that stay beside a payload
+	left     []string              // names of the processes that stay beside a payload; the first tells that one is there
+	source   string                // what is read from the disk: the image, the tree
+	files    func() (int64, error) // bytes of the files in it that are in the page cache, while payloads run
 }
 
 func main() {
 	n := flag.Int("n", 0, "rounds; 0: 9, or 1 with -quick")
-	measure.Main("ranks", func(r *measure.Run) error { return run(r, *n) })
+	at := places{tree: "fixtures/tree"}
+	flag.StringVar(&at.image, "image", "fixtures/tree-zstd.sqsh", "squashfs `image` of fixtures/tree")
+	resident := flag.String("resident", "", "print what of the files in a `directory` is in the page cache, and end (what it is called for in a container)")
+	measure.Main("ranks", func(r *measure.Run) error {
+		if *resident != "" {
+			return printResident(*resident)
+		}
+		return run(r, *n, at)
+	})
 }
 
-// peers returns all; mounts is a directory for mount points.
-func peers(mounts string) []peer {
+// printResident writes pages as JSON.
+func printResident(dir string) error {
+	found, err := residentBelow(dir)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(found)
+}
+
+// peers returns all.
+func peers(at places) []peer {
 	bwrap := func(root string) []string {
 		return []string{"bwrap", "--ro-bind", root, "/", "--dev-bind", "/dev", "/dev", "--proc", "/proc"}
 	}
 	return []peer{
-		{name: "bwrap, directory", programs: []string{"bwrap"}, command: func(argv ...string) *exec.Cmd {
-			return exec.Command("bwrap", append(bwrap(tree)[1:], argv...)...)
+		{name: "bwrap, directory", programs: []string{"bwrap"}, left: []string{"bwrap"}, source: at.tree, command: func(argv ...string) *exec.Cmd {
+			return exec.Command("bwrap", append(bwrap(at.tree)[1:], argv...)...)
+		}, files: func() (int64, error) {
+			found, err := residentBelow(at.tree)
+			return found.sum(), err
 		}},
-		{name: "coracle", left: []string{"coracle"}, command: func(argv ...string) *exec.Cmd {
-			return exec.Command("./coracle", append([]string{"exec", image}, argv...)...)
-		}},
-		{name: "squashfuse_ll each, bwrap", programs: []string{"squashfuse_ll", "fusermount3", "bwrap"}, left: []string{"squashfuse_ll", "bwrap", "sh"}, command: func(argv ...string) *exec.Cmd {
+		{name: ours, left: []string{"coracle"}, source: at.image, command: func(argv ...string) *exec.Cmd {
+			return exec.Command("./coracle", append([]string{"exec", at.image}, argv...)...)
+		}, files: func() (int64, error) { return inside(at.image) }},
+		{name: "squashfuse_ll each, bwrap", programs: []string{"squashfuse_ll", "fusermount3", "bwrap"}, left: []string{"squashfuse_ll", "bwrap", "sh"}, source: at.image, command: func(argv ...string) *exec.Cmd {
 			script := `trap : HUP INT TERM; d=$(mktemp -d -p "$MOUNTS") || exit; squashfuse_ll "$0" "$d" && ` + strings.Join(bwrap(`"$d"`), " ") +
 				` "$@"; s=$?; fusermount3 -u -z "$d"; rmdir "$d"; exit $s`
-			cmd := exec.Command("sh", append([]string{"-c", script, image}, argv...)...)
-			cmd.Env = append(os.Environ(), "MOUNTS="+mounts)
+			cmd := exec.Command("sh", append([]string{"-c", script, at.image}, argv...)...)
+			cmd.Env = append(os.Environ(), "MOUNTS="+at.mounts)
 			return cmd
-		}},
+		}, files: func() (int64, error) { return everyMount(at.mounts) }},
 	}
 }
 
-func run(r *measure.Run, n int) error {
+func run(r *measure.Run, n int, at places) (err error) {
 	if os.Getuid() == 0 {
 		return errors.New("root launches by other ways; run it as an ordinary user")
 	}
 	if n == 0 {
 		n = r.Times(9, 1)
 	}
-	mounts, err := r.TempDir("")
-	if err != nil {
+	if at.mounts, err = r.TempDir(""); err != nil {
 		return err
 	}
 	var list []peer
-	for _, p := range peers(mounts) {
+	for _, p := range peers(at) {
 		if len(p.programs) > 0 && !r.Have(p.name, p.programs...) {
 			continue
 		}
@@ -83,7 +110,7 @@ func run(r *measure.Run, n int) error {
 		list = append(list, p)
 	}
 	for range r.Rounds(n) {
-		if err := single(r); err != nil {
+		if err := single(r, at.image); err != nil {
 			return err
 		}
 		for count := 1; count <= 64; count *= 2 {
@@ -96,11 +123,11 @@ func run(r *measure.Run, n int) error {
 			}
 		}
 	}
-	return memories(r, list)
+	return memories(r, at, list)
 }
 
 // single measures one launch while another one's image server is there.
-func single(r *measure.Run) error {
+func single(r *measure.Run, image string) error {
 	holder := exec.Command("./coracle", "exec", image, "/bin/busybox", "cat")
 	in, err := holder.StdinPipe()
 	if err != nil {
@@ -118,7 +145,7 @@ func single(r *measure.Run) error {
 		return err
 	}
 	cost, err := launch()
-	r.Add(report.Key{Work: "exec true, server there", X: 1, Unit: "ms"}, "coracle", measure.Milliseconds(cost.Wall))
+	r.Add(report.Key{Work: "exec true, server there", X: 1, Unit: "ms"}, ours, measure.Milliseconds(cost.Wall))
 	return err
 }
 
