@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -36,6 +37,11 @@ func (m *maker) sandbox(ctx context.Context, dir, ref string, force bool) error 
 		return err
 	}
 	defer img.Close()
+	if img.Format == image.Directory {
+		if err := apart(dir, img.Real); err != nil {
+			return &sandboxError{"copy", ref, err}
+		}
+	}
 	// It is beside its place until it is complete.
 	temp, err := os.MkdirTemp(filepath.Dir(dir), "."+filepath.Base(dir)+".")
 	if err != nil {
@@ -48,6 +54,9 @@ func (m *maker) sandbox(ctx context.Context, dir, ref string, force bool) error 
 	}
 	defer root.Close()
 	made, err := build.Unpack(ctx, img, root)
+	if err != nil && img.Format == image.Directory && errors.Is(err, fs.ErrPermission) {
+		return &sandboxError{"copy", ref, err}
+	}
 	if err != nil {
 		return &image.PathError{Path: ref, Err: err}
 	}
@@ -85,6 +94,46 @@ func replaceable(dir string, force bool) error {
 		return img.Close()
 	}
 	return fmt.Errorf("%s: %w, and is no image: it is not replaced", dir, output.ErrExists)
+}
+
+// Copies that would not end, or whose source --force would remove.
+var (
+	errInSource = errors.New("the copy would lie in what is copied")
+	errInCopy   = errors.New("it lies in the directory that the copy would replace")
+)
+
+// apart says no to a copy of the directory source, an absolute path without links, to dir when one lies in the other or both are one.
+func apart(dir, source string) error {
+	place, err := filepath.EvalSymlinks(filepath.Dir(dir))
+	if err == nil {
+		place, err = filepath.Abs(place)
+	}
+	if err != nil {
+		return err
+	}
+	from, err := os.Stat(source)
+	if err != nil {
+		return err
+	}
+	if to, err := os.Lstat(dir); err == nil && liesIn(source, to) {
+		return errInCopy
+	}
+	if liesIn(place, from) {
+		return errInSource
+	}
+	return nil
+}
+
+// liesIn tells whether path, absolute and without links, is the directory dir or below it, under whatever name it is mounted.
+func liesIn(path string, dir os.FileInfo) bool {
+	for ; ; path = filepath.Dir(path) {
+		if fi, err := os.Lstat(path); err == nil && os.SameFile(fi, dir) {
+			return true
+		}
+		if path == filepath.Dir(path) {
+			return false
+		}
+	}
 }
 
 // source opens the image of ref, fetched and converted if need be.

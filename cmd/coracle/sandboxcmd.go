@@ -45,7 +45,7 @@ func sandboxRmCommand() command {
 
 // A sandboxError is a directory with which something cannot be done.
 type sandboxError struct {
-	what string // "sandbox rm", "pack"
+	what string // "sandbox rm", "pack", "copy"
 	path string
 	err  error
 }
@@ -163,7 +163,7 @@ func sandboxHint(err error) string {
 	var box *sandboxError
 	switch {
 	case !errors.As(err, &box):
-	case box.what == "pack":
+	case errors.Is(err, fs.ErrPermission) && (box.what == "pack" || box.what == "copy"):
 		return "if its files belong to subordinate ids: coracle build --fakeroot"
 	case errors.Is(err, errNoSandbox):
 		return "sandbox rm removes nothing but images; rm -r removes everything"

@@ -69,16 +69,14 @@ func (u *unpacker) giveAll(dir *folder, name string, fd int, ino *squash.Inode) 
 	if perm != ino.Perm {
 		n.Perm, n.HasPerm = ino.Perm, true
 	}
-	if ino.HasXattrs() {
-		err := u.r.Xattrs(ino, func(attr string, value []byte) bool {
-			if n.Type != 0 || !u.setXattr(dir, name, fd, attr, value) {
-				n.Xattrs = append(n.Xattrs, squash.Xattr{Name: strings.Clone(attr), Value: append([]byte{}, value...)})
-			}
-			return true
-		})
-		if err != nil {
-			return err
+	err := u.r.Xattrs(ino, func(attr string, value []byte) bool {
+		if n.Type != 0 || !u.setXattr(dir, name, fd, attr, value) {
+			n.Xattrs = append(n.Xattrs, squash.Xattr{Name: strings.Clone(attr), Value: append([]byte{}, value...)})
 		}
+		return true
+	})
+	if err != nil {
+		return err
 	}
 	if !n.Zero() && !setAll(fd, n.Encode()) {
 		u.remember(path.Join(dir.path, name), ino, &n)

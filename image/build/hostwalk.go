@@ -1,6 +1,7 @@
 package build
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A hostWalk reads a directory of the host.
+// A hostWalk reads a directory of the host. Without a writer (repacker.w) it leaves the contents of files alone.
 type hostWalk struct {
 	p    *repacker
 	top  string
@@ -106,6 +107,9 @@ func (h *hostWalk) children(n *squash.Node, rel, path string, depth int) error {
 }
 
 func (h *hostWalk) contents(path string) (squash.Data, error) {
+	if h.p.w == nil {
+		return squash.Data{}, context.Cause(h.p.ctx)
+	}
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return squash.Data{}, err

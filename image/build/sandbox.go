@@ -17,16 +17,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrNoFiles says that an image is no file that could be unpacked.
-var ErrNoFiles = errors.New("it is a directory already")
-
 // A Unpacked is what has become of an image.
 type Unpacked struct {
 	Inodes int
 	Size   int64 // bytes of file contents
 }
 
-// Unpack writes the tree of an image file into the empty directory behind root. What the caller cannot give to a file (owners,
+// Unpack writes the tree of an image file, or of another sandbox, into the empty directory behind root. What the caller cannot give to a file (owners,
 // setuid bits, capabilities, what makes it a device) is recorded (package record), for [Repack] to read it. Root, be it of a
 // user namespace, gives what it can.
 func Unpack(ctx context.Context, img *image.Image, root *os.Root) (Unpacked, error) {
@@ -37,15 +34,12 @@ func unpack(ctx context.Context, img *image.Image, root *os.Root, privileged boo
 	if img.Ext != nil {
 		return Unpacked{}, image.ErrExt
 	}
-	if img.Squash == nil {
-		return Unpacked{}, ErrNoFiles
-	}
 	u := &unpacker{
-		ctx: ctx, r: img.Squash, root: root, privileged: privileged,
+		ctx: ctx, root: root, privileged: privileged,
 		first: map[uint32]string{}, dirs: map[squash.Ref]bool{}, files: make(chan unpackFile, 256),
 	}
-	if img.SIF != nil {
-		u.created = fmt.Sprint(img.SIF.Header.Created)
+	if err := u.from(img); err != nil {
+		return Unpacked{}, err
 	}
 	u.begin()
 	for range max(1, runtime.GOMAXPROCS(0)) {
@@ -86,7 +80,7 @@ type unpackFile struct {
 
 type unpacker struct {
 	ctx        context.Context
-	r          *squash.Reader
+	r          treeReader
 	root       *os.Root
 	privileged bool              // the caller is root, if of a user namespace only
 	created    string            // when the image was made, in seconds since 1970; "" unknown
@@ -133,7 +127,7 @@ func (u *unpacker) begin() {
 
 // all makes everything but what is left for finish.
 func (u *unpacker) all() error {
-	ino, err := u.r.Inode(u.r.Super().Root)
+	ino, err := u.r.Inode(u.r.Root())
 	if err != nil {
 		return err
 	}
@@ -295,8 +289,11 @@ func (u *unpacker) write(f *unpackFile, buf []byte) error {
 	defer out.Close()
 	for off := int64(0); off < f.ino.Size; {
 		n, err := u.r.ReadAt(&f.ino, buf[:min(int64(len(buf)), f.ino.Size-off)], off)
+		if n == 0 && err == nil {
+			err = squash.ErrCorrupt
+		}
 		if n == 0 {
-			return errors.Join(err, squash.ErrCorrupt)
+			return err
 		}
 		if _, err := out.Write(buf[:n]); err != nil {
 			return err

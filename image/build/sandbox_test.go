@@ -12,7 +12,6 @@ import (
 	"syscall"
 	"testing"
 
-	"coracle/image"
 	"coracle/image/record"
 	"coracle/image/sif"
 	"coracle/squash"
@@ -153,15 +152,17 @@ func TestSandboxRoundTrip(t *testing.T) {
 				continue
 			}
 			dir := unpackedBox(t, from, privileged)
-			got, err := repack(t, dir, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !bytes.Equal(partition(t, got), partition(t, want)) {
-				t.Errorf("xattrs %v, privileged %v: the image has changed:\n%s\nwant\n%s", xattrs, privileged, listing(t, got), listing(t, want))
-			}
-			if was, is := read(t, want).SIF.Header.Created, read(t, got).SIF.Header.Created; is != was {
-				t.Errorf("made at %d, want %d", is, was)
+			for _, dir := range []string{dir, unpackedBox(t, dir, privileged), unpackedBox(t, dir, os.Geteuid() == 0)} { // and copies of it
+				got, err := repack(t, dir, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !bytes.Equal(partition(t, got), partition(t, want)) {
+					t.Errorf("xattrs %v, privileged %v: the image has changed:\n%s\nwant\n%s", xattrs, privileged, listing(t, got), listing(t, want))
+				}
+				if was, is := read(t, want).SIF.Header.Created, read(t, got).SIF.Header.Created; is != was {
+					t.Errorf("made at %d, want %d", is, was)
+				}
 			}
 		}
 	}
@@ -241,11 +242,53 @@ func TestSandboxDamaged(t *testing.T) {
 			t.Errorf("%s of %s", path, dir)
 		}
 	}
-	img, err := image.Open(t.TempDir())
+}
+
+// A copy of a directory leaves mount points out and joins names of one file again; what changes meanwhile is an error.
+func TestSandboxCopy(t *testing.T) {
+	from := t.TempDir()
+	name := func(s string) string { return filepath.Join(from, s) }
+	big := bytes.Repeat([]byte("0123456789abcdef"), 200_000)
+	err := errors.Join(
+		os.WriteFile(name("big"), big, 0o640), os.Link(name("big"), name("too")), os.WriteFile(name("point"), nil, 0o644),
+		unix.Setxattr(name("point"), record.PointAttr, nil, 0), unix.Setxattr(name("big"), "user.mine", []byte("m"), 0),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Unpack(context.Background(), img, nil); !errors.Is(err, ErrNoFiles) {
-		t.Errorf("unpack a directory: %v", err)
+	dir := unpackedBox(t, from, false)
+	var one, two unix.Stat_t
+	if err := errors.Join(unix.Lstat(filepath.Join(dir, "big"), &one), unix.Lstat(filepath.Join(dir, "too"), &two)); err != nil || one.Ino != two.Ino || one.Mode != unix.S_IFREG|0o640 {
+		t.Errorf("big is %+v, too is %+v, %v; want one file", one, two, err)
+	}
+	if got, err := os.ReadFile(filepath.Join(dir, "big")); !bytes.Equal(got, big) {
+		t.Errorf("%d bytes, %v; want the %d of the source", len(got), err, len(big))
+	}
+	if left, err := os.ReadDir(dir); len(left) != 2 {
+		t.Errorf("%v, %v; want big and too", left, err)
+	}
+	if x := hostXattrs(filepath.Join(dir, "too")); len(x) != 1 || x[0].Name != "user.mine" {
+		t.Errorf("attributes %v, want user.mine", x)
+	}
+
+	s, err := newHostSource(context.Background(), from, hostRecord{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ino, err := s.Inode(1)
+	if err != nil || ino.Size != int64(len(big)) {
+		t.Fatalf("Inode(1) = %+v, %v; want big", ino, err)
+	}
+	if err := os.Truncate(name("big"), 5); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.ReadAt(&ino, make([]byte, 8), 0); n != 5 || !errors.Is(err, errChanged) {
+		t.Errorf("ReadAt = %d, %v; want 5, %v", n, err, errChanged)
+	}
+	if err := errors.Join(os.Remove(name("big")), os.Symlink("too", name("big"))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Inode(1); !errors.Is(err, errChanged) {
+		t.Errorf("Inode(1) = %v, want %v", err, errChanged)
 	}
 }
