@@ -19,12 +19,17 @@ type packedFile struct {
 }
 
 // Size returns the length of contents in bytes.
+// It can be asked while blocks are still on their way, which the rest of an
+// extent cannot.
 func (w *Writer) Size(d Data) int64 {
-	x, err := w.extent(d)
-	if err != nil {
-		return 0
+	i := int(d.place&^inBlocks) - 1
+	switch {
+	case d.place&inBlocks == 0 && i >= 0 && i < len(w.packed):
+		return int64(w.packed[i].size)
+	case d.place&inBlocks != 0 && i >= 0 && i < len(w.files):
+		return w.files[i].size
 	}
-	return x.size
+	return 0
 }
 
 // extent returns where contents are. The error wraps [ErrFormat]: they are not

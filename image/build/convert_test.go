@@ -81,7 +81,7 @@ func layout(t testing.TB, config oci.RunConfig, layers ...[]byte) string {
 	var diffs []oci.Digest
 	for _, l := range layers {
 		var z bytes.Buffer
-		w := gzip.NewWriter(&z)
+		w, _ := gzip.NewWriterLevel(&z, gzip.BestSpeed)
 		w.Write(l)
 		w.Close()
 		d := put(z.Bytes())

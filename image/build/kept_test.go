@@ -7,6 +7,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"slices"
+	"sync"
 	"testing"
 
 	"coracle/image/layer"
@@ -53,15 +55,29 @@ func newMemory() *memory {
 // stuff returns n bytes of which half compresses.
 func stuff(seed uint64, n int) string {
 	r := rand.New(rand.NewPCG(seed, 0))
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = "0123456789abcdef"[r.IntN(16)]
+	b := make([]byte, 0, n+8)
+	for len(b) < n {
+		for bits, i := r.Uint64(), 0; i < 8; i++ {
+			b = append(b, "0123456789abcdef"[bits>>(8*i)&15])
+		}
 	}
-	return string(b)
+	return string(b[:n])
 }
 
 // someLayers are three layers, of which the older two are worth being kept.
 func someLayers(t *testing.T, version string, more ...member) [][]byte {
+	last := append([]member{{name: "app/version", body: version}, {name: ".wh.hidden"}}, more...)
+	older.once.Do(func() { older.layers = olderLayers(t) })
+	return append(slices.Clip(older.layers), tarball(t, last...))
+}
+
+// older are the older two, made once.
+var older struct {
+	once   sync.Once
+	layers [][]byte
+}
+
+func olderLayers(t *testing.T) [][]byte {
 	system := []member{{name: "d/"}, {name: "d/twice", body: stuff(1, 200_000)}, {name: "d/again", body: stuff(1, 200_000)},
 		{name: "d/sparse", body: stuff(2, 10) + string(make([]byte, 400_000))}, {name: "hidden", body: stuff(3, 150_000)}}
 	packages := []member{{name: "p/big", body: stuff(4, 700_000), xattr: map[string]string{"user.a": "b"}}, {name: "p/same", body: stuff(1, 200_000)}}
@@ -70,8 +86,7 @@ func someLayers(t *testing.T, version string, more ...member) [][]byte {
 		packages = append(packages, member{name: "p/s" + string(rune('a'+i%26)) + string(rune('a'+i/26)), body: stuff(uint64(i), 2000+i*700)})
 	}
 	packages = append(packages, member{name: "p/link", typ: tar.TypeLink, link: "p/big"})
-	last := append([]member{{name: "app/version", body: version}, {name: ".wh.hidden"}}, more...)
-	return [][]byte{tarball(t, system...), tarball(t, packages...), tarball(t, last...)}
+	return [][]byte{tarball(t, system...), tarball(t, packages...)}
 }
 
 // An image with layers that are known is the same as without that knowledge, and what is
