@@ -1,9 +1,6 @@
 package deflate
 
-import (
-	"encoding/binary"
-	"math/bits"
-)
+import "math/bits"
 
 const (
 	window   = 1 << 15 // bytes; matches reach as far back
@@ -35,19 +32,20 @@ func (m *matcher) start(n int) {
 // stop forgets the input of n bytes.
 func (m *matcher) stop(n int) { m.base += int32(n) + window }
 
-func load32(b []byte, i int) uint32 { return binary.LittleEndian.Uint32(b[i : i+4 : i+4]) }
-
 func hash3(v uint32) uint32 { return (v << 8) * 0x9e3779b1 >> (32 - hash3Bits) }
 func hash4(v uint32) uint32 { return v * 0x9e3779b1 >> (32 - hash4Bits) }
 
-// insert makes position pos known. It is below len(src)-tailSize.
-func (m *matcher) insert(src []byte, pos int) {
-	v := load32(src, pos)
-	at := m.base + int32(pos)
-	m.head3[hash3(v)] = at
-	h := &m.head4[hash4(v)]
-	m.prev[pos&(window-1)] = *h
-	*h = at
+// insert makes every step-th position from pos up to end known. end is at most
+// len(src)-tailSize.
+func (m *matcher) insert(src []byte, pos, end, step int) {
+	for ; pos < end; pos += step {
+		v := load32(src, pos)
+		at := m.base + int32(pos)
+		m.head3[hash3(v)] = at
+		h := &m.head4[hash4(v)]
+		m.prev[pos&(window-1)] = *h
+		*h = at
+	}
 }
 
 // longest makes position pos known and returns the longest earlier match of
@@ -84,7 +82,7 @@ func (m *matcher) longest(src []byte, pos, best, depth, nice int) (length, dist 
 		if load32(src, c+best-3) != end || load32(src, c) != v {
 			continue
 		}
-		n := 4 + matchLen(src[c+4:], src[pos+4:pos+most])
+		n := 4 + common(src, c+4, pos+4, most-4)
 		if n <= best {
 			continue
 		}
@@ -97,18 +95,16 @@ func (m *matcher) longest(src []byte, pos, best, depth, nice int) (length, dist 
 	return length, dist
 }
 
-// matchLen returns how many bytes a and b begin with in common. a is not
-// shorter than b.
-func matchLen(a, b []byte) int {
+// common returns how many bytes of b from i and from j on are equal, i being
+// below j: most at most, and 8 bytes can be read at j+most-8 if most is 8 at least.
+func common(b []byte, i, j, most int) int {
 	n := 0
-	for len(b)-n >= 8 {
-		x := binary.LittleEndian.Uint64(a[n:]) ^ binary.LittleEndian.Uint64(b[n:])
-		if x != 0 {
+	for ; most-n >= 8; n += 8 {
+		if x := load64(b, i+n) ^ load64(b, j+n); x != 0 {
 			return n + bits.TrailingZeros64(x)>>3
 		}
-		n += 8
 	}
-	for n < len(b) && a[n] == b[n] {
+	for n < most && b[i+n] == b[j+n] {
 		n++
 	}
 	return n

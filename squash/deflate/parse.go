@@ -156,8 +156,6 @@ func (p *parser) match(length, dist int) {
 	p.cur.lit[firstLength+int(lengthSym[length-minMatch])]++
 	p.cur.dist[distSym(dist-1)]++
 	p.pos += length
-	for ; p.inserted < min(p.pos, p.end); p.inserted += p.step {
-		p.m.insert(p.src, p.inserted)
-	}
+	p.m.insert(p.src, p.inserted, min(p.pos, p.end), p.step)
 	p.inserted = p.pos
 }
