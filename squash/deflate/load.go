@@ -6,7 +6,7 @@ import (
 )
 
 // load32 returns the 4 bytes from b[i] on. i is 0 to len(b)-4, which the
-// caller sees to and nobody checks: a fifth of the time would go into it.
+// caller sees to and nobody checks: searches spend most of the time here.
 func load32(b []byte, i int) uint32 {
 	p := (*[4]byte)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(b)), i))
 	return binary.LittleEndian.Uint32(p[:])
