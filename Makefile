@@ -25,7 +25,7 @@ VERBOSE  := $(if $(CI),-v)
 FIXTURES := bin/fixtures
 comma    := ,
 # Comparisons with other tools' images and readers: a lot of data, no concurrency of their own.
-UNRACED  := ^(TestImages|TestOddImages|TestUnsquashfs|TestUnsquashfsList|TestKernel|TestSquashfuse|TestSize|TestMutations)$$
+UNRACED  := ^(TestDeterministic|TestImages|TestOddImages|TestUnsquashfs|TestUnsquashfsList|TestKernel|TestSquashfuse|TestSize|TestMutations)$$
 
 .PHONY: help
 help: ## list the targets
