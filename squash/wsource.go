@@ -44,6 +44,7 @@ type census struct {
 	ids     idSet
 	xattrs  xattrWriter
 	names   []Name // the entries of the directories that are being looked at
+	attrs   Attrs  // of the inode that is being looked at: one for all, as it escapes
 }
 
 // count checks a tree and numbers its inodes in the order in which they are
@@ -110,8 +111,8 @@ func checkName(s string) error {
 
 // inode counts one inode in, which has a name.
 func (c *census) inode(inode uint32, name string) error {
-	var a Attrs
-	c.tree.Attrs(inode, &a)
+	a := &c.attrs
+	c.tree.Attrs(inode, a)
 	if a.Type < Directory || a.Type > Socket {
 		return unfit("%q with type %d", name, a.Type)
 	}
