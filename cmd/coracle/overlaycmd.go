@@ -51,10 +51,11 @@ func overlayCommand() command {
 func (f *overlayFlags) run(c *cli, args []string) error {
 	switch what := args[0]; {
 	case what == "create" && len(args) == 2:
-		if f.size != "" {
-			c.warn(args[1] + " becomes a directory: its size is not limited")
+		err := f.create(args[1])
+		if err == nil && f.size != "" {
+			c.warn(args[1] + " is a directory: its size is not limited")
 		}
-		return f.create(args[1])
+		return err
 	case what == "seal" && len(args) == 3 && len(f.dirs) > 0:
 		return usageErrorf("overlay seal: --create-dir goes with create")
 	case what == "seal" && len(args) == 3:
