@@ -74,6 +74,13 @@ NodeName=n2 NodeHostname=HOST NodeAddr=127.0.0.1 Port=PORT2 CPUs=4 RealMemory=20
 PartitionName=all Nodes=n1,n2 Default=YES State=UP
 `
 
+// ociConf is how Slurm runs bundles in coracle. It is what docs/slurm.md shows.
+const ociConf = `RunTimeRun="exec /apps/coracle/bin/coracle exec --oci-config '%b/config.json' '%r'"
+RunTimeQuery="echo '{}'"
+RunTimeKill="true"
+RunTimeDelete="true"
+`
+
 // startSlurm starts the daemons, which end with the test, and returns the path of their configuration.
 func startSlurm(t *testing.T) (conf string) {
 	t.Helper()
@@ -99,7 +106,11 @@ func startSlurm(t *testing.T) (conf string) {
 	conf = filepath.Join(dir, "slurm.conf")
 	key := make([]byte, 128)
 	rand.Read(key)
-	for path, data := range map[string]string{conf: strings.NewReplacer(put...).Replace(slurmConf), filepath.Join(dir, "munge.key"): string(key)} {
+	for path, data := range map[string]string{
+		conf:                            strings.NewReplacer(put...).Replace(slurmConf),
+		filepath.Join(dir, "oci.conf"):  strings.ReplaceAll(ociConf, "/apps/coracle/bin", os.Getenv(stageKey)),
+		filepath.Join(dir, "munge.key"): string(key),
+	} {
 		if err := os.WriteFile(path, []byte(data), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -30,6 +30,9 @@ type actionFlags struct {
 	rights    rightsFlags
 
 	source sourceFlags // of an image that is not a file
+
+	ociConfig string
+	bundle    *bundle // what ociConfig says; nil without
 }
 
 // table returns the rows in the order of help.

@@ -19,7 +19,11 @@ func execCommand() command {
 func buildAction(act runtime.Action) func() ([]flag, action) {
 	return func() ([]flag, action) {
 		a := &actionFlags{}
-		return a.table(act == runtime.Shell), func(c *cli, args []string) error {
+		t := a.table(act == runtime.Shell)
+		if act == runtime.Exec {
+			t = append(t, a.ociFlag())
+		}
+		return t, func(c *cli, args []string) error {
 			return c.launch(act, a, args)
 		}
 	}

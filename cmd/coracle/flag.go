@@ -35,6 +35,9 @@ type flag struct {
 
 	bare string // str: the value where none is given; one follows "=" only. "" a value has to be given
 
+	// What the flag does when it is given, before the environment and the configuration are looked at; nil nothing.
+	early func(c *cli) error
+
 	set bool // given on the command line
 }
 

@@ -127,8 +127,14 @@ func (c *cli) runCommand(cmd command, args []string) error {
 		return explainFlag(err, cmd.name, flags)
 	}
 	for _, f := range flags {
-		if f.set {
-			c.given = append(c.given, f.name)
+		if !f.set {
+			continue
+		}
+		c.given = append(c.given, f.name)
+		if f.early != nil {
+			if err := f.early(c); err != nil {
+				return err
+			}
 		}
 	}
 	if err := fromEnvironment(flags, c.env); err != nil {

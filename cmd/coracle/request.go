@@ -43,6 +43,9 @@ func (a *actionFlags) request(s situation, args []string) (r runtime.Request, wa
 		return r, nil, err
 	}
 	a.spread(&r)
+	if a.bundle != nil && len(r.Args) == 0 {
+		r.Args = a.bundle.Process.Args
+	}
 	switch s.action {
 	case runtime.Exec: // the shell's exec, which Apptainer runs here, drops it
 		if len(r.Args) > 0 && r.Args[0] == "--" {
@@ -151,6 +154,11 @@ func (a *actionFlags) bindSpecs(s situation) ([]bind.Spec, error) {
 		return nil, err
 	}
 	more, err := each(a.mounts, func(v string) ([]bind.Spec, error) { return bind.ParseMount(v, s.cwd) })
+	specs = append(specs, more...)
+	if err != nil || a.bundle == nil {
+		return specs, err
+	}
+	more, err = a.bundle.binds()
 	return append(specs, more...), err
 }
 
