@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -141,18 +142,30 @@ func (a *actionFlags) ociFlag() flag {
 		early: func(c *cli) error {
 			b, err := readBundle(a.ociConfig)
 			if err != nil {
-				return fmt.Errorf("--oci-config %s: %w", a.ociConfig, err)
+				var pe *fs.PathError
+				if errors.As(err, &pe) {
+					err = pe.Err
+				}
+				return fmt.Errorf("--oci-config %q: %w", a.ociConfig, err)
 			}
 			a.bundle, c.env = b, b.Process.Env
 			if a.cwd == "" && a.pwd == "" {
 				a.cwd = b.Process.Cwd
 			}
-			for _, dir := range b.startDirs() {
-				if os.Chdir(dir) == nil {
-					break
-				}
-			}
 			return nil
 		},
 	}
+}
+
+// goThere changes to the directory where the user may have been. It returns the image's name as it is seen from there.
+func (b *bundle) goThere(image string) string {
+	if exists(image) {
+		image = absolute(image, workingDirectory())
+	}
+	for _, dir := range b.startDirs() {
+		if os.Chdir(dir) == nil {
+			break
+		}
+	}
+	return image
 }

@@ -24,6 +24,9 @@ func buildAction(act runtime.Action) func() ([]flag, action) {
 			t = append(t, a.ociFlag())
 		}
 		return t, func(c *cli, args []string) error {
+			if a.bundle != nil {
+				args[0] = a.bundle.goThere(args[0])
+			}
 			return c.launch(act, a, args)
 		}
 	}
