@@ -98,7 +98,7 @@ func (m *maker) openCache() error {
 // ociOptions says where and how images are looked for.
 func (s *sourceFlags) ociOptions(c *cli) (oci.Options, error) {
 	o := oci.Options{
-		AuthFiles: oci.AuthFiles(s.authFile, c.getenv), RegistriesFiles: oci.RegistriesFiles(c.getenv),
+		AuthFiles: oci.AuthFiles(s.authFile, c.getenv), RegistriesFiles: oci.RegistriesFiles(c.getenv), CertDirs: oci.CertDirs(c.getenv),
 		NoHTTPS: s.noHTTPS, DockerHost: s.dockerHost, TempDir: s.temp(c),
 		Login: oci.Credential{Username: s.user, Password: s.password},
 	}

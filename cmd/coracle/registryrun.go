@@ -29,7 +29,7 @@ func (c *cli) login(registry string, f *registryFlags) error {
 		return err
 	}
 	ctx, ended := interruptible()
-	err = oci.CheckLogin(ctx, host, oci.Options{Login: cred, NoHTTPS: f.noHTTPS})
+	err = oci.CheckLogin(ctx, host, oci.Options{Login: cred, NoHTTPS: f.noHTTPS, CertDirs: oci.CertDirs(c.getenv)})
 	if err != nil {
 		return ended(fmt.Errorf("log in to %s: %w", host, err))
 	}

@@ -42,6 +42,11 @@ func (m *maker) sandbox(ctx context.Context, dir, ref string, force bool) error 
 			return &sandboxError{"copy", ref, err}
 		}
 	}
+	if img.Squash != nil { // unpacked, it is larger
+		if err := output.NeedSpace(filepath.Dir(dir), img.Size); err != nil {
+			return err
+		}
+	}
 	// It is beside its place until it is complete.
 	temp, err := os.MkdirTemp(filepath.Dir(dir), "."+filepath.Base(dir)+".")
 	if err != nil {

@@ -12,6 +12,8 @@ import (
 	"coracle/image/oci"
 	"coracle/image/oci/storage"
 	"coracle/image/output"
+
+	"golang.org/x/sys/unix"
 )
 
 // sourceHint says what to type about an error of a source or of what is made of it.
@@ -45,11 +47,19 @@ func (c *cli) sourceHint(err error) string {
 		return "check the name; what is not public may need a login: " + c.program + " registry login " + registryOf(ref)
 	case errors.Is(err, oci.ErrNoDaemon):
 		return "DOCKER_HOST or --docker-host says where its socket is: unix:///run/user/1000/podman/podman.sock; Podman's images need none: containers-storage:NAME"
+	case errors.Is(err, storage.ErrNoStore), errors.Is(err, storage.ErrNoHome):
+		return "another store: containers-storage:[overlay@/PATH/storage]NAME; an image in a registry: docker://NAME"
 	case errors.Is(err, storage.ErrNoRecord), errors.Is(err, storage.ErrSubIDs):
 		return "podman save --format oci-archive -o image.tar NAME, then oci-archive:image.tar"
+	case errors.As(err, new(*tls.CertificateVerificationError)) && registryOf(ref) != "REGISTRY":
+		return "put the certificate of its authority, if you trust that, into ~/.config/containers/certs.d/" + registryOf(ref) + "/ca.crt"
 	case errors.As(err, new(*tls.CertificateVerificationError)):
 		return "SSL_CERT_FILE=FILE names the certificate of an authority that you trust"
-	case errors.As(err, &space):
+	case errors.Is(err, oci.ErrNoCert) && registryOf(ref) != "REGISTRY":
+		return "it may want a certificate of yours: client.cert and client.key in ~/.config/containers/certs.d/" + registryOf(ref)
+	case errors.As(err, new(*oci.SpoolError)):
+		return "name a directory on a disk with more room: --tmpdir DIR, or TMPDIR"
+	case errors.As(err, &space), errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
 		return "another place: --dir or the path of the image; CORACLE_CACHEDIR for the cache, which `" + c.program + " cache clean` empties"
 	case errors.Is(err, layer.ErrTooLarge):
 		return "if the image is to be trusted, allow more with --max-size"

@@ -57,7 +57,9 @@ func newArchive(ctx context.Context, f *os.File, tmp string) (*archiveFS, error)
 	}
 	if !fi.Mode().IsRegular() || compressed(f) {
 		src := f
-		f, err = spool(ctx, src, tmp)
+		if err = roomFor(tmp, fi.Size()); err == nil {
+			f, err = spool(ctx, src, tmp)
+		}
 		src.Close()
 		if err != nil {
 			return nil, err
@@ -78,7 +80,29 @@ func compressed(f *os.File) bool {
 	return err == nil && string(head[257:262]) != "ustar"
 }
 
-// spool copies an archive, decompressed, to a nameless file.
+// A SpoolError says that the directory for temporary files cannot take an archive that has to be copied there.
+type SpoolError struct {
+	Dir string
+	Err error // *[output.SpaceError], or what the system said
+}
+
+func (e *SpoolError) Error() string {
+	return fmt.Sprintf("the archive has to be copied to %s first, but it does not fit: %v", e.Dir, e.Err)
+}
+
+// Unwrap returns Err.
+func (e *SpoolError) Unwrap() error { return e.Err }
+
+// roomFor says no to copying an archive of that many bytes, or more, to tmp. The error is a *[SpoolError].
+func roomFor(tmp string, least int64) error {
+	if err := output.NeedSpace(tmp, least); err != nil {
+		return &SpoolError{tmp, err}
+	}
+	return nil
+}
+
+// spool copies an archive, decompressed, to a nameless file in the directory tmp. The error wraps [ErrArchive], or is a
+// *[SpoolError] when there is no room.
 func spool(ctx context.Context, src io.Reader, tmp string) (*os.File, error) {
 	z, err := layer.Decompress(contextReader{ctx, src})
 	if err != nil {
@@ -87,17 +111,43 @@ func spool(ctx context.Context, src io.Reader, tmp string) (*os.File, error) {
 	defer z.Close()
 	f, err := output.Nameless(tmp)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("a file for the archive: %w", err)
 	}
-	if _, err := io.Copy(f, z); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("copy the archive to %s: %w", tmp, err)
+	w := &spoolWriter{f: f}
+	_, err = io.Copy(w, z)
+	switch {
+	case w.err != nil:
+		err = &SpoolError{tmp, w.err}
+	case ctx.Err() != nil:
+		err = context.Cause(ctx)
+	case err != nil:
+		err = fmt.Errorf("%w: %w", ErrArchive, err)
+	default:
+		_, err = f.Seek(0, io.SeekStart)
 	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
+	if err != nil {
 		f.Close()
 		return nil, err
 	}
 	return f, nil
+}
+
+// A spoolWriter tells errors of writing from those of reading.
+type spoolWriter struct {
+	f   *os.File
+	err error
+}
+
+func (w *spoolWriter) Write(p []byte) (int, error) {
+	n, err := w.f.Write(p)
+	if err != nil {
+		var pe *fs.PathError
+		if errors.As(err, &pe) {
+			err = pe.Err // the file has no name
+		}
+		w.err = err
+	}
+	return n, err
 }
 
 type contextReader struct {

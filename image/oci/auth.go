@@ -69,7 +69,7 @@ func (r *registry) authorize(ctx context.Context, resp *http.Response, scope str
 	for _, c := range challenges(resp.Header.Values("WWW-Authenticate")) {
 		switch c.scheme {
 		case "bearer":
-			return r.token(ctx, c, scope)
+			return r.token(ctx, c, resp.Request.URL.Scheme, scope)
 		case "basic":
 			cred, err := r.credential()
 			if err != nil {
@@ -84,10 +84,10 @@ func (r *registry) authorize(ctx context.Context, resp *http.Response, scope str
 	return "", fmt.Errorf("%w: it offers no way to log in that is known", ErrLogin)
 }
 
-// token gets a bearer token from the server that a challenge names.
-func (r *registry) token(ctx context.Context, c challenge, scope string) (string, error) {
+// token gets a bearer token from the server that a challenge names. It is spoken to as the registry is, by scheme, or over HTTPS.
+func (r *registry) token(ctx context.Context, c challenge, scheme, scope string) (string, error) {
 	realm, err := url.Parse(c.params["realm"])
-	if err != nil || realm.Host == "" || realm.Scheme != "https" && realm.Scheme != r.scheme {
+	if err != nil || realm.Host == "" || realm.Scheme != "https" && realm.Scheme != scheme {
 		return "", fmt.Errorf("%w: token server %q", ErrRegistry, shorten(c.params["realm"]))
 	}
 	if s := c.params["scope"]; s != "" {

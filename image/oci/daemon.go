@@ -2,6 +2,7 @@ package oci
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -33,6 +34,13 @@ func (s *Source) openDaemon(ctx context.Context, name string) error {
 	if !strings.Contains(name[strings.LastIndexByte(name, '/')+1:], ":") && !strings.Contains(name, "@") {
 		name += ":latest"
 	}
+	size, err := daemonSize(ctx, path, name)
+	if err == nil {
+		err = roomFor(s.o.TempDir, size)
+	}
+	if err != nil {
+		return err
+	}
 	body, err := daemonGet(ctx, path, "/images/"+url.PathEscape(name)+"/get")
 	if err != nil {
 		return err
@@ -51,6 +59,26 @@ func (s *Source) openDaemon(ctx context.Context, name string) error {
 	s.Name, s.diffOnly = transportDaemon+":"+name, true
 	s.Origin = s.Name
 	return nil
+}
+
+// maxInspect bounds what a daemon says about an image, in bytes.
+const maxInspect = 4 << 20
+
+// daemonSize asks how many bytes an image has, about as many as its archive; 0 when the daemon does not say. The error wraps
+// [ErrNotFound] if it has no such image.
+//
+// Source: Docker Engine API, "Inspect an image".
+func daemonSize(ctx context.Context, socket, name string) (int64, error) {
+	body, err := daemonGet(ctx, socket, "/images/"+url.PathEscape(name)+"/json")
+	if err != nil {
+		return 0, err
+	}
+	defer body.Close()
+	var answer struct{ Size int64 }
+	if json.NewDecoder(io.LimitReader(body, maxInspect)).Decode(&answer) != nil {
+		return 0, nil
+	}
+	return max(0, answer.Size), nil
 }
 
 // daemonGet sends a request to the daemon at the socket path.

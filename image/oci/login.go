@@ -43,7 +43,10 @@ func CheckLogin(ctx context.Context, registry string, o Options) error {
 	if host == dockerHub {
 		host = dockerHubHost
 	}
-	r := newRegistry(Name{Registry: registry}, endpoint{host: host}, &o)
+	r, err := newRegistry(Name{Registry: registry}, endpoint{host: host}, &o)
+	if err != nil {
+		return err
+	}
 	resp, err := r.fetch(ctx, r.scheme+"://"+host+"/v2/", "", http.Header{})
 	if err != nil {
 		return err

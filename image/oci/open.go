@@ -20,6 +20,7 @@ type Options struct {
 	Login           Credential // for the registry; zero: what AuthFiles say
 	AuthFiles       []string   // see [AuthFiles]
 	RegistriesFiles []string   // see [RegistriesFiles]
+	CertDirs        []string   // see [CertDirs]
 	NoHTTPS         bool       // talk to registries without encryption
 	Blobs           BlobCache  // keeps what registries send; nil: nothing is kept
 	DockerHost      string     // the Docker daemon's socket, as DOCKER_HOST; "": unix:///var/run/docker.sock

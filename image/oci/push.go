@@ -114,7 +114,7 @@ func (p *pusher) upload(ctx context.Context, d Descriptor, from io.ReaderAt) err
 	}
 	resp.Body.Close()
 	place, err := resp.Request.URL.Parse(resp.Header.Get("Location"))
-	if err != nil || resp.Header.Get("Location") == "" || place.Scheme != "https" && place.Scheme != p.scheme {
+	if err != nil || resp.Header.Get("Location") == "" || place.Scheme != "https" && place.Scheme != resp.Request.URL.Scheme {
 		return fmt.Errorf("%w: it names no place for the blob", ErrRegistry)
 	}
 	query := place.Query()

@@ -11,8 +11,8 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -61,17 +61,68 @@ func newTransport() *http.Transport {
 	}
 }
 
-// newRegistry returns a client for the repository at an endpoint.
-func newRegistry(n Name, e endpoint, o *Options) *registry {
+// newRegistry returns a client for the repository at an endpoint. The error is a *[CertError].
+func newRegistry(n Name, e endpoint, o *Options) (*registry, error) {
 	t := newTransport()
-	r := &registry{name: n, host: e.host, prefix: e.repository, scheme: "https", o: o, client: newClient(t)}
-	if e.insecure {
-		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
+	var err error
+	if t.TLSClientConfig, err = certificates(e.host, o.CertDirs); err != nil {
+		return nil, err
 	}
+	r := &registry{name: n, host: e.host, prefix: e.repository, scheme: "https", o: o, client: newClient(t)}
 	if o.NoHTTPS {
 		r.scheme = "http"
 	}
-	return r
+	if e.insecure {
+		if t.TLSClientConfig == nil {
+			t.TLSClientConfig = &tls.Config{}
+		}
+		t.TLSClientConfig.InsecureSkipVerify = true
+		r.client.Transport = &lenient{Transport: t, host: e.host}
+	}
+	return r, nil
+}
+
+// A lenient transport talks to one host without encryption when that speaks nothing else, as registries.conf allows for what it
+// calls insecure.
+type lenient struct {
+	*http.Transport
+	host  string
+	plain atomic.Bool
+}
+
+// RoundTrip belongs to http.RoundTripper.
+func (l *lenient) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL.Scheme != "https" || req.URL.Host != l.host {
+		return l.Transport.RoundTrip(req)
+	}
+	if !l.plain.Load() {
+		resp, err := l.Transport.RoundTrip(req)
+		if err == nil || !speaksHTTP(err) {
+			return resp, err
+		}
+		l.plain.Store(true)
+	}
+	again := req.Clone(req.Context())
+	again.URL.Scheme = "http"
+	if req.GetBody != nil {
+		var err error
+		if again.Body, err = req.GetBody(); err != nil {
+			return nil, err
+		}
+	}
+	return l.Transport.RoundTrip(again)
+}
+
+// speaksHTTP tells whether a server has answered without encryption where it was expected.
+func speaksHTTP(err error) bool {
+	var header tls.RecordHeaderError
+	return errors.Is(err, http.ErrSchemeMismatch) || errors.As(err, &header) && string(header.RecordHeader[:]) == "HTTP/"
+}
+
+// refused tells whether a server has ended the conversation about encryption, which it does for want of a certificate.
+func refused(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "remote error"
 }
 
 func (r *registry) credential() (Credential, error) {
@@ -225,8 +276,11 @@ func registryMessage(body io.Reader) string {
 
 // networkError names what is behind an error of the HTTP client, without the address, which may hold a key.
 func networkError(err error) error {
-	if strings.Contains(err.Error(), "server gave HTTP response to HTTPS client") {
+	if speaksHTTP(err) {
 		return ErrPlainHTTP
+	}
+	if refused(err) {
+		return fmt.Errorf("%w: %w", ErrNoCert, errors.Unwrap(err))
 	}
 	var failed *url.Error
 	if !errors.As(err, &failed) {
@@ -264,7 +318,7 @@ func isNetwork(err error) bool {
 		return false
 	}
 	var cert *tls.CertificateVerificationError
-	if errors.As(err, &cert) || errors.Is(err, context.Canceled) {
+	if errors.As(err, &cert) || errors.Is(err, ErrNoCert) || errors.Is(err, context.Canceled) {
 		return false
 	}
 	return errors.As(err, &op) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, errStalled)

@@ -35,7 +35,11 @@ func newRemote(n Name, o *Options) (*remote, error) {
 	}
 	r := &remote{name: n, blobs: o.Blobs, o: o}
 	for _, e := range ends {
-		r.ends = append(r.ends, newRegistry(n, e, o))
+		end, err := newRegistry(n, e, o)
+		if err != nil {
+			return nil, err
+		}
+		r.ends = append(r.ends, end)
 	}
 	return r, nil
 }

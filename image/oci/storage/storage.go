@@ -27,6 +27,7 @@ import (
 var (
 	ErrCorrupt  = errors.New("the store is damaged")
 	ErrNoRecord = errors.New("the store has no record of the layer's archive")
+	ErrNoStore  = errors.New("Podman keeps no images of this user")
 )
 
 // maxMeta bounds a file of a store that is read into memory, in bytes: a thousand images have one of 3 MB.
@@ -75,7 +76,7 @@ type layerAt struct {
 }
 
 // Open reads the lists of the stores at places. Places where there is nothing are passed over; the error wraps
-// [fs.ErrNotExist] when that holds for all. maps may be nil.
+// [ErrNoStore] when that holds for all. maps may be nil.
 func Open(places []Place, maps func() Maps) (*Set, error) {
 	set := &Set{open: &opener{maps: maps}}
 	for _, p := range places {
@@ -98,7 +99,7 @@ func Open(places []Place, maps func() Maps) (*Set, error) {
 		for _, p := range places {
 			roots = append(roots, p.Root)
 		}
-		return nil, fmt.Errorf("%w: no images of Podman in %s", fs.ErrNotExist, strings.Join(roots, ", "))
+		return nil, fmt.Errorf("%w in %s", ErrNoStore, strings.Join(roots, ", "))
 	}
 	return set, nil
 }

@@ -193,7 +193,7 @@ func TestAdditionalStore(t *testing.T) {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
 	_, err := Open([]Place{{Root: "/nowhere"}, {Root: root, Driver: "vfs"}}, nil)
-	if !errors.Is(err, fs.ErrNotExist) {
+	if !errors.Is(err, ErrNoStore) {
 		t.Errorf("Open of nothing: %v", err)
 	}
 }
