@@ -33,7 +33,7 @@ func (c *cli) cachedImage(ref string, s *sourceFlags) (string, error) {
 	}
 	ctx, cause := interruptible()
 	path, err := m.cached(ctx, ref)
-	return path, cause(err)
+	return path, cause(full(err))
 }
 
 func (m *maker) cached(ctx context.Context, ref string) (string, error) {
@@ -73,7 +73,7 @@ func (c *cli) writeImage(f *os.File, ref string, s *sourceFlags) error {
 	defer m.show.stop()
 	ctx, cause := interruptible()
 	_, err = m.fill(ctx, f, ref, s.temp(c))
-	return cause(err)
+	return cause(full(err))
 }
 
 // settings tells what changes the bytes of an image, beside its source.

@@ -56,7 +56,7 @@ func (c *cli) hint(err error) string {
 	case errors.As(err, &taken) && !taken.Starting:
 		return c.program + " instance stop " + taken.Name
 	case errors.As(err, &missing):
-		return missingHint(missing)
+		return missingHint(missing, err)
 	case errors.As(err, &kind):
 		return kindHint(kind)
 	case errors.As(err, &forbidden):
@@ -76,11 +76,28 @@ func (c *cli) hint(err error) string {
 	return imageHint(err)
 }
 
-func missingHint(e *image.MissingError) string {
-	if len(e.Similar) == 0 {
+// missingHint is about an image that is not there: e, and err around it.
+func missingHint(e *image.MissingError, err error) string {
+	var path *image.PathError
+	switch {
+	case len(e.Similar) > 0:
+		return "the directory has " + strings.Join(e.Similar, ", ")
+	case errors.As(err, &path):
+		return transportHint(path.Path)
+	}
+	return ""
+}
+
+// transportHint is about a name that begins as a source would, were it not misspelt.
+func transportHint(name string) string {
+	transport, rest, ok := strings.Cut(name, "://")
+	if !ok {
 		return ""
 	}
-	return "the directory has " + strings.Join(e.Similar, ", ")
+	if n := nearest(transport, []string{"docker", "oras", "http", "https"}); n != "" {
+		return "did you mean " + n + "://" + rest + "?"
+	}
+	return "sources are docker://, oras://, http(s)://, oci:, oci-archive:, docker-archive:, docker-daemon: and containers-storage:"
 }
 
 func kindHint(e *image.KindError) string {

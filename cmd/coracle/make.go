@@ -21,6 +21,8 @@ import (
 	"coracle/image/oci"
 	"coracle/image/output"
 	"coracle/squash"
+
+	"golang.org/x/sys/unix"
 )
 
 // A maker fetches images and makes files of them.
@@ -118,7 +120,7 @@ func (s *sourceFlags) ociOptions(c *cli) (oci.Options, error) {
 	}
 	if s.login {
 		var err error
-		if o.Login, err = askLogin("--docker-login", ""); err != nil {
+		if o.Login, err = askLogin("--docker-login", "", "set CORACLE_DOCKER_USERNAME and CORACLE_DOCKER_PASSWORD, or log in before: "+c.program+" registry login --help"); err != nil {
 			return o, err
 		}
 	}
@@ -162,7 +164,7 @@ func (c *cli) makeFile(path, ref string, force bool, s *sourceFlags, w *writerFl
 func (m *maker) file(ctx context.Context, path, ref string, force bool) error {
 	defer m.show.stop()
 	if dir := filepath.Dir(path); !exists(dir) {
-		return &fs.PathError{Op: "create a file in", Path: dir, Err: fs.ErrNotExist}
+		return &fs.PathError{Op: output.OpCreate, Path: dir, Err: fs.ErrNotExist}
 	}
 	f, err := output.Create(path, 0o777, force)
 	if err != nil {
@@ -170,16 +172,25 @@ func (m *maker) file(ctx context.Context, path, ref string, force bool) error {
 	}
 	defer f.Close()
 	made, err := m.fill(ctx, f.File, ref, filepath.Dir(path))
-	if err != nil {
-		return err
+	if err == nil {
+		err = f.Commit()
 	}
-	if err := f.Commit(); err != nil {
-		return err
+	if err != nil {
+		return full(err)
 	}
 	m.keep(path, made.Kept)
 	m.show.stop()
 	m.closing(path, made)
 	return nil
+}
+
+// full keeps, of an error about a disk that is full, what was being written: it is neither the source's fault nor a part's of it.
+func full(err error) error {
+	var path *fs.PathError
+	if (errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)) && errors.As(err, &path) && !errors.As(err, new(*oci.SpoolError)) {
+		return path
+	}
+	return err
 }
 
 // A made is what has become of a source.

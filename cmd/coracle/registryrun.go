@@ -31,7 +31,7 @@ func (c *cli) login(registry string, f *registryFlags) error {
 	ctx, ended := interruptible()
 	err = oci.CheckLogin(ctx, host, oci.Options{Login: cred, NoHTTPS: f.noHTTPS, CertDirs: oci.CertDirs(c.getenv)})
 	if err != nil {
-		return ended(fmt.Errorf("log in to %s: %w", host, err))
+		return ended(&loginError{host, err})
 	}
 	path, err := oci.LoginFile(oci.AuthFiles(f.authFile, c.getenv), host)
 	if err != nil {
@@ -59,7 +59,7 @@ func (f *registryFlags) ask(c *cli) (oci.Credential, error) {
 		}
 		cred.Password = strings.TrimRight(line, "\r\n")
 	case f.password == "":
-		return askLogin("registry login", f.user)
+		return askLogin("registry login", f.user, "name the user, and give the password on standard input: --username USER --password-stdin")
 	case f.user == "":
 		return cred, usageErrorf("registry login: --password goes with --username")
 	}

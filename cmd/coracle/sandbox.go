@@ -62,6 +62,9 @@ func (m *maker) sandbox(ctx context.Context, dir, ref string, force bool) error 
 	if err != nil && img.Format == image.Directory && errors.Is(err, fs.ErrPermission) {
 		return &sandboxError{"copy", ref, err}
 	}
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return &fs.PathError{Op: "unpack into", Path: dir, Err: unix.ENOSPC}
+	}
 	if err != nil {
 		return &image.PathError{Path: ref, Err: err}
 	}

@@ -111,7 +111,7 @@ func spool(ctx context.Context, src io.Reader, tmp string) (*os.File, error) {
 	defer z.Close()
 	f, err := output.Nameless(tmp)
 	if err != nil {
-		return nil, fmt.Errorf("a file for the archive: %w", err)
+		return nil, err
 	}
 	w := &spoolWriter{f: f}
 	_, err = io.Copy(w, z)

@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"coracle/image/output"
+
+	"golang.org/x/sys/unix"
 )
 
 // serveUnix serves a handler at a socket, and returns the DOCKER_HOST of it.
@@ -58,7 +60,9 @@ func TestDaemonErrors(t *testing.T) {
 		is        func(error) bool
 		asked     string
 	}{
-		{host, "large:1", func(err error) bool { return errors.As(err, new(*SpoolError)) && errors.As(err, new(*output.SpaceError)) }, "/images/large:1/json"},
+		{host, "large:1", func(err error) bool {
+			return errors.As(err, new(*SpoolError)) && errors.As(err, new(*output.SpaceError))
+		}, "/images/large:1/json"},
 		{host, "broken", func(err error) bool { return errors.Is(err, ErrArchive) }, "/images/broken:latest/get"},
 		{host, "none:1", func(err error) bool { return errors.Is(err, ErrNotFound) }, "/images/none:1/json"},
 		{host, "", func(err error) bool { return errors.Is(err, ErrReference) }, ""},
@@ -95,12 +99,16 @@ func TestSpoolErrors(t *testing.T) {
 	}
 }
 
-// large opens a file that claims to be larger than any disk.
+// large opens a file that claims to be larger than the room there is.
 func large(t *testing.T) *os.File {
 	t.Helper()
+	var st unix.Statfs_t
 	f, err := os.Create(filepath.Join(t.TempDir(), "large"))
 	if err == nil {
-		err = f.Truncate(8 << 40)
+		err = unix.Statfs(f.Name(), &st)
+	}
+	if err == nil {
+		err = f.Truncate(int64(st.Bavail)*st.Bsize + 1<<30)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -24,6 +24,7 @@ var (
 	ErrLogin     = errors.New("the registry asks for a login")
 	ErrDenied    = errors.New("the registry denies access")
 	ErrPlainHTTP = errors.New("the registry does not speak HTTPS")
+	ErrOnlyHTTPS = errors.New("the registry speaks HTTPS only")
 	ErrNoCert    = errors.New("the registry does not accept who we are")
 	ErrLimited   = errors.New("the registry limits the number of downloads")
 	ErrRegistry  = errors.New("the registry answers with an error")

@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -233,9 +234,13 @@ func (e *statusError) Unwrap() error { return e.err }
 
 // statusError makes an error of an answer.
 func (r *registry) statusError(resp *http.Response) error {
-	e := &statusError{status: resp.StatusCode, message: registryMessage(resp.Body)}
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	e := &statusError{status: resp.StatusCode, message: registryMessage(text)}
 	if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && s > 0 {
 		e.retry = time.Duration(min(s, 60)) * time.Second
+	}
+	if e.status == http.StatusBadRequest && resp.Request.URL.Scheme == "http" && wantsHTTPS(text) {
+		return ErrOnlyHTTPS
 	}
 	switch e.status {
 	case http.StatusUnauthorized:
@@ -256,15 +261,19 @@ func (r *registry) statusError(resp *http.Response) error {
 	return e
 }
 
+// wantsHTTPS tells whether a server complains that it was not spoken to in HTTPS, in the words of Go's or of nginx's.
+func wantsHTTPS(text []byte) bool {
+	return bytes.Contains(text, []byte("HTTP request to an HTTPS server")) || bytes.Contains(text, []byte("HTTP request was sent to HTTPS port"))
+}
+
 // registryMessage returns what a registry says about an error.
 //
 // Source: OCI distribution specification, "Error Codes".
-func registryMessage(body io.Reader) string {
+func registryMessage(text []byte) string {
 	var answer struct {
 		Errors []struct{ Code, Message string }
 	}
-	b, _ := io.ReadAll(io.LimitReader(body, 64<<10))
-	if json.Unmarshal(b, &answer) != nil || len(answer.Errors) == 0 {
+	if json.Unmarshal(text, &answer) != nil || len(answer.Errors) == 0 {
 		return ""
 	}
 	e := answer.Errors[0]
@@ -322,6 +331,12 @@ func isNetwork(err error) bool {
 		return false
 	}
 	return errors.As(err, &op) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, errStalled)
+}
+
+// Unreachable tells whether an error is that there was no connection to a server.
+func Unreachable(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial" && op.Net != "unix" || errors.As(err, new(*net.DNSError))
 }
 
 // retry calls f until it succeeds, fails for good or has been called often enough.

@@ -22,6 +22,9 @@ import (
 // ErrExists says that there is something where the file is to go.
 var ErrExists = errors.New("it exists already")
 
+// OpCreate is what a [fs.PathError] about the directory of a new file says was done.
+const OpCreate = "create a file in"
+
 // A SpaceError says that a file system is too full.
 type SpaceError struct {
 	Dir        string
@@ -29,7 +32,7 @@ type SpaceError struct {
 }
 
 func (e *SpaceError) Error() string {
-	return fmt.Sprintf("%s has %d MiB free, at least %d MiB are needed", e.Dir, e.Free>>20, e.Need>>20)
+	return fmt.Sprintf("%s has %d MiB free, at least %d MiB are needed", e.Dir, e.Free>>20, (e.Need+1<<20-1)>>20)
 }
 
 // A File is on its way. Write to it, then call [File.Commit]; [File.Close] gives it up
@@ -69,7 +72,7 @@ func Create(path string, perm os.FileMode, over bool) (*File, error) {
 		return f, nil
 	case unix.EOPNOTSUPP, unix.EISDIR, unix.EINVAL, unix.ENOENT, unix.ENOSYS: // NFS, FUSE, kernels before 3.11
 	default:
-		return nil, &fs.PathError{Op: "create a file in", Path: dir, Err: err}
+		return nil, &fs.PathError{Op: OpCreate, Path: dir, Err: err}
 	}
 	f.temp = tempName(path)
 	if f.File, err = os.OpenFile(f.temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
@@ -86,7 +89,11 @@ func Nameless(dir string) (*os.File, error) {
 	}
 	f, err := os.CreateTemp(dir, ".coracle-")
 	if err != nil {
-		return nil, err
+		var path *fs.PathError
+		if errors.As(err, &path) {
+			err = path.Err // its name is nobody's business
+		}
+		return nil, &fs.PathError{Op: OpCreate, Path: dir, Err: err}
 	}
 	return f, os.Remove(f.Name())
 }
