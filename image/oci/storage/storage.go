@@ -27,7 +27,7 @@ import (
 var (
 	ErrCorrupt  = errors.New("the store is damaged")
 	ErrNoRecord = errors.New("the store has no record of the layer's archive")
-	ErrNoStore  = errors.New("Podman keeps no images of this user")
+	ErrNoStore  = errors.New("no images of Podman")
 )
 
 // maxMeta bounds a file of a store that is read into memory, in bytes: a thousand images have one of 3 MB.
