@@ -239,7 +239,7 @@ func (c *cli) configRows() []shown {
 	for _, key := range config.Keys() {
 		before := len(rows)
 		for _, v := range values[key] {
-			if v.Text != "" && !(key == "cache_dir" && cacheVariable(c.env) != "CORACLE_CACHEDIR") {
+			if v.Text != "" && !(key == "cache_dir" && cacheVariable(c.env) != "CORACLE_CACHEDIR") && !(key == "scratch_dir" && getenv(c.env, "TMPDIR") != "") {
 				rows = append(rows, shown{key, v.Text, v.Origin})
 			}
 		}
@@ -254,8 +254,24 @@ func (c *cli) configRows() []shown {
 			}
 		}
 		if len(rows) == before {
-			rows = append(rows, shown{key, "", "default"})
+			rows = append(rows, c.unconfigured(key))
 		}
 	}
 	return rows
+}
+
+// unconfigured is the row of a key that neither a file nor a variable of its own says anything about.
+func (c *cli) unconfigured(key string) shown {
+	get := func(name string) string { return getenv(c.env, name) }
+	switch {
+	case key == "cache_dir" && get("XDG_CACHE_HOME") != "":
+		return shown{key, filepath.Join(get("XDG_CACHE_HOME"), "coracle"), "environment XDG_CACHE_HOME"}
+	case key == "cache_dir" && get("HOME") != "":
+		return shown{key, filepath.Join(get("HOME"), ".cache/coracle"), "default"}
+	case key == "scratch_dir" && get("TMPDIR") != "":
+		return shown{key, get("TMPDIR"), "environment TMPDIR"}
+	case key == "scratch_dir":
+		return shown{key, "/tmp", "default"}
+	}
+	return shown{key, "", "default"}
 }

@@ -197,7 +197,11 @@ func (c *cli) named(names []string) ([]*instance.State, error) {
 		}
 		some := c.store().List(name)
 		if len(some) == 0 {
-			return nil, &instance.MissingError{Name: name}
+			missing := &instance.MissingError{Name: name}
+			for _, s := range c.store().List("") {
+				missing.Running = append(missing.Running, s.Name)
+			}
+			return nil, missing
 		}
 		list = append(list, some...)
 	}

@@ -60,17 +60,25 @@ func (c *cli) startInstance(act runtime.Action, a *actionFlags, pidFile string, 
 	if err != nil {
 		return err
 	}
-	started = true
 	if pidFile != "" {
-		pid, err := c.store().Find(name)
-		if err == nil {
-			err = os.WriteFile(pidFile, []byte(strconv.Itoa(pid.PID)+"\n"), 0o644)
-		}
-		if err != nil {
+		if err := c.writePID(name, pidFile); err != nil {
 			return fmt.Errorf("--pid-file: %w", err)
 		}
 	}
+	started = true
 	c.remark("instance started successfully")
+	return nil
+}
+
+// writePID writes the process id of an instance to a file. An instance whose file cannot be written is ended.
+func (c *cli) writePID(name, path string) error {
+	s, err := c.store().Find(name)
+	if err != nil {
+		return err
+	}
+	if err = os.WriteFile(path, []byte(strconv.Itoa(s.PID)+"\n"), 0o644); err != nil {
+		return errors.Join(err, s.Stop(unix.SIGKILL, 0))
+	}
 	return nil
 }
 

@@ -37,11 +37,11 @@ func (c *cli) launch(act runtime.Action, a *actionFlags, args []string) error {
 
 // request resolves the command line, and prints what is odd about it.
 func (c *cli) request(act runtime.Action, a *actionFlags, args []string) (runtime.Request, error) {
-	if dir := c.conf.ScratchDir.Text; dir != "" {
+	if dir := c.conf.ScratchDir.Text; dir != "" && getenv(c.env, "TMPDIR") == "" {
 		if a.scratchOverlay == "true" {
 			a.scratchOverlay = dir
 		}
-		if a.source.tmpDir == "" && getenv(c.env, "TMPDIR") == "" {
+		if a.source.tmpDir == "" {
 			a.source.tmpDir = dir
 		}
 	}
