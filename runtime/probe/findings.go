@@ -88,7 +88,7 @@ func (h Host) mounts() Finding {
 func (h Host) fuse() Finding {
 	const name = "fuse"
 	if err := h.Facts.Fuse; err != nil {
-		cure := "modprobe fuse"
+		cure := "modprobe fuse; in a container, /dev/fuse has to be handed in: --device /dev/fuse, -B /dev/fuse"
 		if errors.Is(err, fs.ErrPermission) {
 			cure = "chmod 0666 /dev/fuse"
 		}

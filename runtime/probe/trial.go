@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"coracle/runtime/mnt"
@@ -37,6 +39,7 @@ func Try(program string) Trial {
 	cmd.Args = []string{TrialName}
 	cmd.Env = []string{}
 	cmd.Dir = "/"
+	cmd.Stdin, cmd.Stderr = strings.NewReader(""), io.Discard // there may be no /dev/null
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNS,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
