@@ -19,6 +19,7 @@ import (
 // long wait for images that are extracted ([waitForImages]); nil: nobody is.
 func Launch(p *Plan, waiting func(took time.Duration)) error {
 	if !p.Limits.Zero() {
+		userns.DropStandby() // it is outside of the limits
 		if err := cgroup.Enter(p.Group, p.Limits); err != nil {
 			warn(p, "the container has no limits of its own: "+err.Error())
 		}
@@ -139,7 +140,7 @@ func RunStage() (isStage bool, err error) {
 	userns.LiftAddressSpace()
 	o := userns.Stage()
 	switch o.Role {
-	case userns.Serve:
+	case userns.Serve, userns.Standby:
 		os.Exit(server.Main(o))
 	case userns.Enter:
 		var p Plan

@@ -185,19 +185,9 @@ static char **arguments(int *argc) {
 	return end - *argc;
 }
 
-__attribute__((constructor)) static void coracle_constructor(void) {
-	int argc;
-	char **argv = arguments(&argc);
-	coracle_begin_marks();
-	coracle_record();
-	spare_address_space();
-	keep_memory();
-	if (!coracle_shown_limits())
-		_exit(255);
-	if (argc < 2 || strncmp(argv[0], stage_prefix, sizeof stage_prefix - 1) != 0)
-		return;
+// play plays the part that the memfd fd describes.
+static void play(int fd) {
 	struct coracle_header h;
-	int fd = atoi(argv[1]);
 	if (pread(fd, &h, sizeof h, 0) != sizeof h || memcmp(h.magic, CORACLE_MAGIC, sizeof h.magic) != 0)
 		return;
 	h.uid_map[CORACLE_MAP_LEN - 1] = h.gid_map[CORACLE_MAP_LEN - 1] = 0;
@@ -209,8 +199,26 @@ __attribute__((constructor)) static void coracle_constructor(void) {
 	coracle_outcome.steps = h.steps;
 	if (h.role == ROLE_ENTER)
 		enter(&h, fd);
-	else if (h.role == ROLE_SERVE)
+	else if (h.role == ROLE_SERVE || h.role == ROLE_STANDBY)
 		coracle_become_server(&h, fd);
 	else if (h.role == ROLE_DETACH)
 		coracle_detach(&h, fd);
+}
+
+__attribute__((constructor)) static void coracle_constructor(void) {
+	int argc;
+	char **argv = arguments(&argc);
+	coracle_begin_marks();
+	coracle_record();
+	spare_address_space();
+	keep_memory();
+	if (!coracle_shown_limits())
+		_exit(255);
+	if (argc >= 2 && strncmp(argv[0], stage_prefix, sizeof stage_prefix - 1) == 0) {
+		play(atoi(argv[1]));
+		return;
+	}
+	coracle_start_standby(argc, argv);
+	if (coracle_is_action(argc, argv))
+		coracle_start_brief(argc, argv);
 }

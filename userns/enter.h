@@ -11,7 +11,7 @@
 #define CORACLE_PATH_LEN 128
 
 // The parts that a re-executed binary can play.
-enum { ROLE_NONE = 0, ROLE_ENTER = 1, ROLE_SERVE = 2, ROLE_DETACH = 3 };
+enum { ROLE_NONE = 0, ROLE_ENTER = 1, ROLE_SERVE = 2, ROLE_DETACH = 3, ROLE_STANDBY = 4 };
 
 #define CORACLE_JOINS 8
 
@@ -35,7 +35,7 @@ struct coracle_header {
 	uint32_t namespaces; // CLONE_NEW* to unshare, without CLONE_NEWUSER
 	uint32_t flags;
 	int32_t sock;        // ENTER: descriptor that the server answers on, or -1
-	int32_t pidfd;       // SERVE: descriptor of the first client, or -1
+	int32_t pidfd;       // SERVE: descriptor of the first client, or -1; STANDBY: the claim on the image, or -1
 	int32_t listener;    // SERVE: listening socket for further clients, or -1
 	int32_t report;      // DETACH, ENTER with FLAG_INSTANCE: where the starter listens
 	int32_t ended;       // the same: where the init tells how the payload ended
@@ -128,7 +128,17 @@ void coracle_marks(char *to, size_t size);
 void coracle_take_marks(const char *from, int server);
 void coracle_show_marks(void);
 
+// A server that is started on a guess (standby.c): where it waits for its configuration, or -1.
+extern int coracle_standby;
+void coracle_start_standby(int argc, char **argv);
+int coracle_is_action(int argc, char **argv);
+
+// Starts the Go runtime with settings of ours (brief.c). It returns only when there is no memory.
+void coracle_start_brief(int argc, char **argv);
+int coracle_claim(uint64_t device, uint64_t inode);
+
 // Starts a detached process (spawn.c): 0 or an errno.
 int coracle_spawn(const char *path, char *const argv[], char *const envp[]);
+int coracle_spawn_soon(const char *path, char *const argv[], char *const envp[]);
 
 #endif

@@ -33,13 +33,35 @@ static char *stack_top(char *stack) { return stack + STACK; }
 struct middle {
 	struct spawn *spawn;
 	char *stack;
+	int flags; // of the grandchild's clone(2)
 };
 
 static int child(void *p) {
 	struct middle *m = p;
-	if (clone(grandchild, stack_top(m->stack), CLONE_VM | CLONE_VFORK | SIGCHLD, m->spawn) < 0)
+	if (clone(grandchild, stack_top(m->stack), CLONE_VM | m->flags | SIGCHLD, m->spawn) < 0)
 		m->spawn->error = errno;
 	_exit(0);
+}
+
+// start makes both processes, with a stack for each.
+static int start(struct spawn *s, char *stacks, int flags) {
+	struct middle m = {.spawn = s, .stack = stacks + STACK, .flags = flags};
+	int reaper = 0;
+	prctl(PR_GET_CHILD_SUBREAPER, &reaper);
+	if (reaper)
+		prctl(PR_SET_CHILD_SUBREAPER, 0);
+	uint64_t all = ~UINT64_C(0), old;
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &old, sizeof all);
+	int pid = clone(child, stack_top(stacks), CLONE_VM | CLONE_VFORK, &m);
+	if (pid < 0)
+		s->error = errno;
+	else
+		while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
+			;
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, sizeof old);
+	if (reaper)
+		prctl(PR_SET_CHILD_SUBREAPER, 1);
+	return s->error;
 }
 
 // coracle_spawn starts path as a grandchild whose parent is gone, so that it belongs to init (or the next
@@ -50,22 +72,20 @@ int coracle_spawn(const char *path, char *const argv[], char *const envp[]) {
 	char *stacks = malloc(2 * STACK);
 	if (stacks == NULL)
 		return ENOMEM;
-	struct middle m = {.spawn = &s, .stack = stacks + STACK};
-	int reaper = 0;
-	prctl(PR_GET_CHILD_SUBREAPER, &reaper);
-	if (reaper)
-		prctl(PR_SET_CHILD_SUBREAPER, 0);
-	uint64_t all = ~UINT64_C(0), old;
-	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &old, sizeof all);
-	int pid = clone(child, stack_top(stacks), CLONE_VM | CLONE_VFORK, &m);
-	if (pid < 0)
-		s.error = errno;
-	else
-		while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
-			;
-	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, sizeof old);
-	if (reaper)
-		prctl(PR_SET_CHILD_SUBREAPER, 1);
+	int err = start(&s, stacks, CLONE_VFORK);
 	free(stacks);
-	return s.error;
+	return err;
+}
+
+// coracle_spawn_soon does not wait for the execve: what it is given has to stay. An execve that fails is found out by whoever
+// waits for the process to do something.
+int coracle_spawn_soon(const char *path, char *const argv[], char *const envp[]) {
+	static struct spawn s;
+	char *stacks = malloc(2 * STACK); // it stays, too
+	if (stacks == NULL)
+		return ENOMEM;
+	s.path = path;
+	s.argv = argv;
+	s.envp = envp;
+	return start(&s, stacks, 0);
 }

@@ -40,6 +40,8 @@ const (
 	Serve Role = C.ROLE_SERVE // an image server
 
 	Detach Role = C.ROLE_DETACH // the first process of an instance, before its launch
+
+	Standby Role = C.ROLE_STANDBY // an image server that has yet to be told what to serve
 )
 
 // Flags of a [Header].

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // The test binary is a program that tells what it inherited and becomes another with it.
@@ -99,4 +102,32 @@ func TestSpawn(t *testing.T) {
 	if err == nil || string(out) != "no such file or directory\n" {
 		t.Errorf("Spawn of a missing file: %q, %v", out, err)
 	}
+}
+
+// The payload's environment is what the C library knows, whatever Go was told.
+func TestEnviron(t *testing.T) {
+	t.Setenv("CORACLE_TEST_ENVIRON", "a=b")
+	if !slices.Contains(Environ(), "CORACLE_TEST_ENVIRON=a=b") {
+		t.Errorf("Environ lacks what setenv(3) has set: %q", Environ())
+	}
+	if len(Environ()) != len(os.Environ()) {
+		t.Errorf("Environ has %d variables, os.Environ %d", len(Environ()), len(os.Environ()))
+	}
+}
+
+// A name that says where a server is can be had once.
+func TestClaim(t *testing.T) {
+	first := Claim(uint64(os.Getpid()), 1<<40)
+	if first < 0 {
+		t.Fatal("Claim: somebody has it already")
+	}
+	if again := Claim(uint64(os.Getpid()), 1<<40); again >= 0 {
+		t.Error("Claim: had twice")
+	}
+	unix.Close(first)
+	again := Claim(uint64(os.Getpid()), 1<<40)
+	if again < 0 {
+		t.Error("Claim: not free after the end")
+	}
+	unix.Close(again)
 }

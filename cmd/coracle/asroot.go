@@ -6,6 +6,7 @@ import (
 
 	"coracle/runtime"
 	"coracle/runtime/probe"
+	"coracle/userns"
 )
 
 // asRoot carries the command line out once more, as root of a user namespace with the caller's subordinate ids, and does not return
@@ -17,7 +18,7 @@ func (c *cli) asRoot() error {
 	caller := probe.Self(c.env)
 	facts := probe.Facts("", caller)
 	facts.SubIDs = probe.SubIDs("", caller, facts.User)
-	return runtime.Remap(c.program, &facts, os.Args, os.Environ())
+	return runtime.Remap(c.program, &facts, os.Args, userns.Environ())
 }
 
 // asRootIfAny is asRoot for what can be done without: the rest is recorded.

@@ -260,7 +260,7 @@ func exists(path string) bool {
 
 // stageFailed tells why a stage of a launch did not become the payload, and returns the exit status.
 func stageFailed(err error) int {
-	c := &cli{program: "coracle", env: os.Environ(), out: os.Stdout, err: os.Stderr}
+	c := &cli{program: "coracle", env: userns.Environ(), out: os.Stdout, err: os.Stderr}
 	var stage *runtime.StageError
 	if errors.As(err, &stage) && stage.Plan != nil {
 		c.program, c.global.silent = stage.Plan.Program, stage.Plan.Quiet

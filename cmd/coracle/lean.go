@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 
+	"coracle/userns"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -61,7 +63,7 @@ func takeOver() error {
 	if f != nil {
 		defer f.Close()
 	}
-	return imagesError(unix.Exec(path, os.Args, os.Environ()))
+	return imagesError(unix.Exec(path, os.Args, userns.Environ()))
 }
 
 func imagesError(err error) error {

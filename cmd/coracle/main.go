@@ -35,7 +35,7 @@ func main() {
 		return
 	}
 	userns.Mark("Go runtime, package initialisation")
-	os.Exit(run(os.Args, os.Environ(), os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(run(os.Args, userns.Environ(), os.Stdin, os.Stdout, os.Stderr))
 }
 
 // A cli is one call of the program.

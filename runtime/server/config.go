@@ -46,6 +46,8 @@ type Config struct {
 	ExtMount string `json:",omitempty"` // path of fuse2fs, with images that are Ext
 	Timing   bool   `json:",omitempty"` // the first client wants to know how long it took
 	Log      string `json:",omitempty"` // a file for what goes wrong while serving; "": the system log
+
+	memory chan int64 // a standby has begun to find out; nil: nobody has
 }
 
 // Start finds the server that launches with the config's key share, or starts one, with this process as
@@ -75,6 +77,13 @@ func Start(c *Config, base userns.Header) (sock int, err error) {
 }
 
 func spawn(c *Config, h userns.Header, pidfd, listener int) (int, error) {
+	if sock := userns.TakeStandby(h); sock >= 0 {
+		err := c.send(sock, pidfd, listener)
+		if err == nil {
+			return sock, keep(sock)
+		}
+		unix.Close(sock) // it was killed: there is another way
+	}
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, err
@@ -93,10 +102,8 @@ func spawn(c *Config, h userns.Header, pidfd, listener int) (int, error) {
 			err = errors.Join(err, keep(inherited))
 		}
 	}
-	for _, im := range c.Images {
-		if im.Sent && err == nil {
-			err = unix.Sendmsg(client, []byte{0}, unix.UnixRights(im.Descriptor), nil, unix.MSG_NOSIGNAL)
-		}
+	if err == nil {
+		err = c.sendFiles(client)
 	}
 	if err == nil {
 		title := "writable layer"
@@ -110,6 +117,18 @@ func spawn(c *Config, h userns.Header, pidfd, listener int) (int, error) {
 		return -1, err
 	}
 	return client, keep(client)
+}
+
+// sendFiles sends the server the image files that it cannot open by their names.
+func (c *Config) sendFiles(client int) error {
+	for _, im := range c.Images {
+		if im.Sent {
+			if err := unix.Sendmsg(client, []byte{0}, unix.UnixRights(im.Descriptor), nil, unix.MSG_NOSIGNAL); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // many tells whether there are more ids inside than the caller's own: then the image's owners count.

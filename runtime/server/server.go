@@ -39,9 +39,20 @@ func Main(o userns.Outcome) int {
 	userns.Mark("Go runtime")
 	ignoreSignals()
 	var c Config
+	ends := inherited() // before anything else gets their numbers
 	err := o.Err()
 	if err == nil {
-		err = stage.Read(o.FD, o.Plan, &c)
+		if o.Role == userns.Standby {
+			ends, err = c.await(userns.ServerSock)
+		} else {
+			err = stage.Read(o.FD, o.Plan, &c)
+		}
+	}
+	if err == errDropped {
+		return 0
+	}
+	if o.Role == userns.Serve && c.Key != "" && len(c.Images) > 0 {
+		userns.Claim(c.Images[0].Device, c.Images[0].Inode) // for as long as the process lives
 	}
 	if o.Small {
 		c.UIDs, c.GIDs = 0, 0
@@ -71,16 +82,33 @@ func Main(o userns.Outcome) int {
 		return errors.Join(sendNamespace(h.sock, ns, o), handOut(h.sock, images, ""))
 	}
 	if c.Key != "" {
-		all.listener = userns.ServerListener
+		all.listener = ends.listener
 	}
-	if _, err := unix.FcntlInt(userns.ServerPidfd, unix.F_GETFD, 0); err == nil {
-		all.pidfds = append(all.pidfds, userns.ServerPidfd)
+	if ends.pidfd >= 0 {
+		all.pidfds = append(all.pidfds, ends.pidfd)
 	}
 	if err := all.serve(images, &c, log); err != nil {
 		all.serveWaiting(err)
 		return 1
 	}
 	return 0
+}
+
+// ends are the descriptors by which a server knows its clients; -1: there is none.
+type ends struct {
+	pidfd    int // of the first client
+	listener int // where further ones connect
+}
+
+// inherited are those that the constructor has arranged.
+func inherited() ends {
+	e := ends{userns.ServerPidfd, userns.ServerListener}
+	for _, fd := range []*int{&e.pidfd, &e.listener} {
+		if _, err := unix.FcntlInt(uintptr(*fd), unix.F_GETFD, 0); err != nil {
+			*fd = -1
+		}
+	}
+	return e
 }
 
 // serve provides the images for as long as they are used. An error is one before anybody has got them.
@@ -150,14 +178,23 @@ func ignoreSignals() {
 	signal.Ignore(all...)
 }
 
+// findMemory finds out beside other work how much memory the job may use, in bytes.
+func findMemory() chan int64 {
+	memory := make(chan int64, 1)
+	go func() { memory <- cgroup.Memory("") }()
+	return memory
+}
+
 // prepare opens the images while the host's files can be seen.
 func prepare(c *Config) ([]*served, int, error) {
 	ns, err := unix.Open("/proc/self/ns/user", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, -1, fmt.Errorf("open /proc/self/ns/user: %w", err)
 	}
-	memory := make(chan int64, 1)
-	go func() { memory <- cgroup.Memory("") }()
+	memory := c.memory
+	if memory == nil {
+		memory = findMemory()
+	}
 	var images []*served
 	for _, im := range c.Images {
 		s, err := c.open(im)

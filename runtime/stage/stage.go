@@ -103,10 +103,10 @@ func Start(fd int, name, title string) error {
 func args(name string, fd int) []string { return []string{userns.StagePrefix + name, strconv.Itoa(fd)} }
 
 // The environments of the stages are the Go runtime's settings alone; neither kind wants it to read
-// cgroup files at start.
+// cgroup files and the time zone at start.
 
 // brief is for a stage that lives for a few milliseconds: no second processor, no garbage collection.
-func brief() []string { return []string{"GOMAXPROCS=1", "GOGC=off"} }
+func brief() []string { return []string{"GOMAXPROCS=1", "GOGC=off", "TZ="} }
 
 // serving is for an image server.
-func serving() []string { return []string{"GODEBUG=containermaxprocs=0,updatemaxprocs=0"} }
+func serving() []string { return []string{"GODEBUG=containermaxprocs=0,updatemaxprocs=0", "TZ="} }
