@@ -70,6 +70,24 @@ func (c *clients) serveWaiting(failure error) {
 	}
 }
 
+// dismiss tells those that wait what has failed, and removes what they ask for: the first client may have been killed before the
+// server was able to answer, and have left something by then.
+func (c *clients) dismiss(failure error) {
+	c.serveWaiting(failure)
+	if c.listener >= 0 {
+		unix.Close(c.listener)
+	}
+	for _, p := range c.pending {
+		unix.Close(p.sock)
+	}
+	c.listener, c.pending = -1, nil
+	for len(c.helds) > 0 {
+		c.step()
+		c.settle()
+	}
+	c.finish()
+}
+
 // step waits for something to happen and deals with it.
 func (c *clients) step() {
 	set := make([]unix.PollFd, 0, 3+len(c.pidfds)+len(c.pending)+len(c.helds))
@@ -185,13 +203,12 @@ func (c *clients) greeting(h *held) int {
 		unix.Sendmsg(sock, []byte(refusal), nil, nil, unix.MSG_NOSIGNAL)
 		return -1
 	}
-	err = unix.Sendmsg(sock, []byte(welcome), nil, nil, unix.MSG_NOSIGNAL)
-	if err == nil && h.served {
-		err = c.welcome(h)
-	}
-	if err != nil {
+	if unix.Sendmsg(sock, []byte(welcome), nil, nil, unix.MSG_NOSIGNAL) != nil {
 		unix.Close(pidfd)
 		return -1
+	}
+	if h.served {
+		c.welcome(h) // a client that is gone is found out by its pidfd, and may have something to remove
 	}
 	return pidfd
 }

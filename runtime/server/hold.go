@@ -66,7 +66,9 @@ func (c *clients) listen(h *held) bool {
 	buf := make([]byte, maxText)
 	oob := make([]byte, unix.CmsgSpace(4*4))
 	n, oobn, _, _, err := unix.Recvmsg(h.sock, buf, oob, unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
-	if err == unix.EAGAIN || err == unix.EINTR {
+	switch err {
+	case unix.EAGAIN, unix.EINTR,
+		unix.ECONNRESET: // told once, if the client was killed before it read our answer. What it has said comes after that
 		return true
 	}
 	if err != nil || n == 0 {

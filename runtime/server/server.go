@@ -69,12 +69,12 @@ func Main(o userns.Outcome) int {
 			s.server, err = fuse.New(s.reader, options(&c, s, log))
 		}
 	}
-	if err != nil {
-		answer(userns.ServerSock, err, nil, "")
-		return 1
-	}
 	first := &held{sock: userns.ServerSock}
 	all := clients{listener: -1, inotify: -1, work: -1, helds: []*held{first}, key: c.Key, uid: os.Getuid()}
+	if err != nil {
+		all.dismiss(err)
+		return 1
+	}
 	all.welcome = func(h *held) error {
 		if h == first { // it has the namespace from the constructor already
 			return handOut(h.sock, images, marks(&c))
@@ -88,7 +88,7 @@ func Main(o userns.Outcome) int {
 		all.pidfds = append(all.pidfds, ends.pidfd)
 	}
 	if err := all.serve(images, &c, log); err != nil {
-		all.serveWaiting(err)
+		all.dismiss(err)
 		return 1
 	}
 	return 0

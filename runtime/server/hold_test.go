@@ -1,0 +1,58 @@
+package server
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// A client is killed when it has made what it asked the server to remove. It may have read the server's answer, or not, or be
+// killed before there was any.
+func TestKilledClient(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		answer bool  // there has been one, and nobody has read it
+		fail   error // instead of serving
+	}{
+		{name: "no answer"},
+		{name: "an answer that nobody read", answer: true},
+		{name: "a server that fails", fail: errors.New("no server")},
+		{name: "a server that fails later", answer: true, fail: errors.New("no server")},
+	} {
+		dir := t.TempDir()
+		parent, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := Remove(pair[1], parent, "made"); err != nil {
+			t.Fatal(err)
+		}
+		unix.Close(parent)
+		if err := os.MkdirAll(filepath.Join(dir, "made", "below"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if tt.answer {
+			if err := answer(pair[0], nil, nil, ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		unix.Close(pair[1])
+		c := clients{listener: -1, inotify: -1, work: -1, helds: []*held{{sock: pair[0], served: tt.answer}}}
+		if tt.fail != nil {
+			c.dismiss(tt.fail)
+		} else {
+			c.wait()
+			c.finish()
+		}
+		if _, err := os.Lstat(filepath.Join(dir, "made")); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: what the client has made is there still: %v", tt.name, err)
+		}
+	}
+}
