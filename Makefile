@@ -78,7 +78,7 @@ unit: build tools ## unit tests, import arrows, counts of work; with the race de
 .PHONY: e2e
 e2e: build fixtures ## end-to-end tests, as an ordinary user (RUN=regexp, MODE=unsquash or underlay)
 	@$(NEED) peers
-	$(GO) run -buildvcs=false -trimpath ./e2e/fixtures -out $(FIXTURES) mpi
+	$(GO) run -buildvcs=false -trimpath ./e2e/fixtures -out $(FIXTURES) mpi dnf
 	$(if $(MODE),CORACLE_TEST_MODE='$(MODE)') $(GO) test $(VERBOSE) -count=1 -timeout $(if $(MODE),60m,15m) ./e2e $(if $(RUN),-run '$(RUN)')
 
 # Two users at once; each looks for what is left of it.

@@ -21,6 +21,7 @@ import (
 //	$DEBIAN   $F/debian-zstd.sif
 //	$BUSYBOX  $F/busybox.sif
 //	$MPI      $F/mpi.sqsh, with OpenMPI, MPICH and /opt/ring.* (probe/ring.c); $F/ring.* are for the host
+//	$DNF      $F/dnf.sqsh, with dnf, rpm, createrepo_c and pip
 //	$ATTRS    a static program that sets and prints process attributes (probe/attrs.c)
 //
 // coracle, apptainer and singularity are on PATH.
@@ -100,6 +101,7 @@ func setup(env *testscript.Env) error {
 	env.Setenv("DEBIAN", filepath.Join(fixtures, "debian-zstd.sif"))
 	env.Setenv("BUSYBOX", filepath.Join(fixtures, "busybox.sif"))
 	env.Setenv("MPI", filepath.Join(fixtures, "mpi.sqsh"))
+	env.Setenv("DNF", filepath.Join(fixtures, "dnf.sqsh"))
 	switch mode := os.Getenv(modeKey); mode {
 	case "":
 	case "unsquash", "underlay":
@@ -132,6 +134,7 @@ var features = map[string]func() error{
 	"mpi": func() error {
 		return errors.Join(program("mpirun.openmpi"), program("mpirun.mpich"), file(filepath.Join(os.Getenv(stageKey), "fixtures", "mpi.sqsh")))
 	},
+	"dnf": func() error { return file(filepath.Join(os.Getenv(stageKey), "fixtures", "dnf.sqsh")) },
 	"slurm": func() error {
 		return errors.Join(program("munged"), program("slurmctld"), program("slurmd"), program("srun"))
 	},

@@ -108,10 +108,12 @@ func TestFakerootShare(t *testing.T) {
 // Root's files: an image that knows root keeps its tables, so that they can be written to.
 func TestRootFiles(t *testing.T) {
 	for _, tt := range []struct {
-		name   string
-		image  []string
-		filter bool
-		want   []string // targets and contents
+		name    string
+		image   []string
+		filter  bool
+		scratch []string
+		home    bind.Spec
+		want    []string // targets and contents
 	}{
 		{name: "debian"},
 		{name: "apt", image: []string{"/etc/apt/apt.conf.d/01autoremove", "file:"}},
@@ -120,10 +122,17 @@ func TestRootFiles(t *testing.T) {
 		{name: "no tables", image: []string{"/etc/passwd", "", "/etc/group", ""}},
 		{name: "no root", image: []string{"/etc/passwd", "file:ada:x:1500:0::/:/bin/sh\n", "/etc/group", "file:"},
 			want: []string{"/etc/passwd", "ada:x:1500:0::/:/bin/sh\nroot:x:0:0:root:/root:/bin/sh\n", "/etc/group", "root:x:0:\n"}},
+		{name: "rpm", image: []string{"/etc/rpm", "dir", "/usr/lib/rpm/macros.d/macros.dist", "file:"},
+			want: []string{"/etc/rpm/macros.zz-coracle", "%_netsharedpath /dev:/etc/hosts:/etc/localtime:/proc:/sys:/root:/tmp:/var/tmp\n"}},
+		{name: "rpm without settings", image: []string{"/usr/lib/rpm/macros.d/macros.dist", "file:"}, filter: true, scratch: []string{"/opt/x"},
+			want: []string{"/usr/lib/rpm/macros.d/macros.zz-coracle", "%_netsharedpath /dev:/etc/hosts:/etc/localtime:/proc:/sys:/root:/tmp:/var/tmp\n"}},
+		{name: "rpm and a name that means something to it", image: []string{"/etc/rpm", "dir", "/a:b%{c}", "dir"},
+			home: bind.Spec{Source: "/home/ada", Target: "/a:b%{c}"},
+			want: []string{"/etc/rpm/macros.zz-coracle", "%_netsharedpath /dev:/etc/hosts:/etc/localtime:/proc:/sys:/tmp:/var/tmp\n"}},
 	} {
 		facts := ada(cluster())
 		facts.SubIDs = adaSub()
-		req := Request{Fakeroot: true, IgnoreSubUID: tt.filter, Cwd: "/home/ada"}
+		req := Request{Fakeroot: true, IgnoreSubUID: tt.filter, Cwd: "/home/ada", Scratch: tt.scratch, Home: tt.home}
 		m, err := planMounts(&req, &facts, &Root{Kind: Sandbox, Path: "/img", Tree: debian(tt.image...)}, nil)
 		if err != nil {
 			t.Fatalf("%s: %v", tt.name, err)
@@ -137,7 +146,7 @@ func TestRootFiles(t *testing.T) {
 		if !slices.Equal(got, tt.want) {
 			t.Errorf("%s: %q; want %q", tt.name, got, tt.want)
 		}
-		if m.Home != "/root" {
+		if m.Home != "/root" && tt.home.Target == "" {
 			t.Errorf("%s: home %q", tt.name, m.Home)
 		}
 	}

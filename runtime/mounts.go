@@ -43,6 +43,7 @@ func planMounts(req *Request, facts *Facts, root *Root, data []bind.Tree) (mount
 	if homeInTmp { // or it would be hidden
 		m.mountHome()
 	}
+	m.rpmMacros()
 	m.scratch()
 	m.files()
 	m.site()

@@ -2,7 +2,9 @@ package runtime
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
+	"strings"
 
 	"coracle/bind"
 )
@@ -19,6 +21,35 @@ func (m *mounter) rootFiles() {
 			Optional: true, Why: "--fakeroot"})
 	}
 }
+
+// rpmMacros tells rpm which paths are not the image's: those that something is mounted on so far. The package that owns /dev and
+// /tmp, which every distribution of that kind has, could not be installed where they are the host's, and where it could it would
+// take the user's home directory for root's.
+func (m *mounter) rpmMacros() {
+	if !m.req.Fakeroot {
+		return
+	}
+	dir := "/etc/rpm"
+	if !m.hasDir(dir) {
+		dir = "/usr/lib/rpm/macros.d"
+	}
+	if !m.hasDir(dir) {
+		return
+	}
+	var list []string
+	for _, mount := range m.out {
+		within := func(other string) bool { return bind.Under(mount.Target, other) }
+		if !slices.ContainsFunc(list, within) && !strings.ContainsAny(mount.Target, rpmSpecial) {
+			list = append(list, mount.Target)
+		}
+	}
+	// Of the files in a directory the last one counts.
+	m.add(bind.Op{Type: bind.Data, Target: dir + "/macros.zz-coracle", Content: []byte("%_netsharedpath " + strings.Join(list, ":") + "\n"),
+		Optional: true, Why: "--fakeroot"})
+}
+
+// rpmSpecial are the characters that mean something in a macro of rpm, or in a list of paths.
+const rpmSpecial = "%:\\{}()[]\" \t\n"
 
 // rootEntry adds an entry to a table that has nothing for its id.
 func (m *mounter) rootEntry(name string, e tableEntry) {
