@@ -59,6 +59,8 @@ func extractHint(err error) string {
 		return "name a directory on a disk of this node: --tmpdir DIR, or TMPDIR"
 	case errors.As(err, &step) && strings.HasPrefix(step.Step, "extract ") && errors.Is(err, unix.ENOSPC):
 		return "name a directory with more room: --tmpdir DIR, or TMPDIR"
+	case errors.As(err, &step) && strings.HasPrefix(step.Step, "extract ") && errors.Is(err, unix.EFBIG):
+		return "files may not become that long here (ulimit -H -f): ask for a job without that limit"
 	case errors.As(err, &step) && strings.Contains(step.Step, "with fuse2fs: "):
 		return "look at it with e2fsck -fn IMAGE; a copy of it may have to be repaired: e2fsck -f COPY"
 	case errors.As(err, &step) && strings.Contains(step.Step, errWriting):
