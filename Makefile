@@ -113,7 +113,7 @@ fuzz: ## a burst of every fuzz target (FUZZTIME=10, seconds each)
 	done
 
 # What `make bench` runs, one after the other, and where the results go: QUICK=1 leaves the documentation alone.
-BENCHES := launch ranks read convert overlay
+BENCHES := launch ranks read convert overlay mpi
 RESULTS := $(if $(QUICK),bin/bench,docs/performance)
 BENCHFLAGS := -json $(if $(QUICK),-quick)
 # stage FILES: images for asuser.
@@ -122,7 +122,7 @@ stage = $(foreach f,$(1),-stage $(FIXTURES)/$(f)=fixtures/$(f))
 compare = @mkdir -p bin/bench $(RESULTS) && echo "bench $(1)" && $(2) >bin/bench/$(1).new && mv bin/bench/$(1).new $(RESULTS)/$(1).jsonl
 
 .PHONY: bench
-bench: ## side by side with others, into docs/performance.md (BENCH=launch, ranks, read, convert, overlay; QUICK=1)
+bench: ## side by side with others, into docs/performance.md (BENCH=launch, ranks, read, convert, overlay, mpi; QUICK=1)
 	@for part in $(or $(BENCH),$(BENCHES)); do $(MAKE) --no-print-directory -j1 bench-$$part; done
 	$(if $(QUICK),,$(GO) run ./bench/page)
 
@@ -146,6 +146,12 @@ bench-ranks: bench-tools
 bench-overlay: bench-tools
 	$(GO) run -buildvcs=false -trimpath ./e2e/fixtures -out $(FIXTURES) bench
 	$(call compare,overlay,bin/asuser -stage bin/coracle -stage bin/bench-overlay $(call stage,files3.sif files3) -- ./bench-overlay $(BENCHFLAGS))
+
+.PHONY: bench-mpi
+bench-mpi: bench-tools
+	@$(NEED) peers
+	$(GO) run -buildvcs=false -trimpath ./e2e/fixtures -out $(FIXTURES) mpi
+	$(call compare,mpi,bin/asuser -stage bin/coracle -stage bin/bench-mpi $(call stage,mpi.sqsh ring.openmpi ring.mpich) -- ./bench-mpi $(BENCHFLAGS))
 
 # Started as root, it has the kernel's own squashfs to compare with.
 .PHONY: bench-read

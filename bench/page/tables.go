@@ -11,7 +11,7 @@ import (
 )
 
 // order is that of the parts on the page.
-var order = []string{"launch", "ranks", "read", "convert", "overlay"}
+var order = []string{"launch", "ranks", "read", "convert", "overlay", "mpi"}
 
 // machines describes where the parts ran: once for all that ran on the same machine on the same day.
 func machines(all parts) string {
