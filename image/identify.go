@@ -115,7 +115,7 @@ func (m *Image) openExt() error {
 		return err
 	}
 	m.Ext = r
-	m.Tree = extTree{r}
+	m.Tree = extTree(r)
 	if m.Format == "" {
 		m.Format = Ext
 	}
