@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"coracle/bind"
+	"coracle/config"
 )
 
 // maxBundle bounds an OCI runtime configuration, in bytes: an environment of the largest size that the kernel takes fits.
@@ -168,4 +169,22 @@ func (b *bundle) goThere(image string) string {
 		}
 	}
 	return image
+}
+
+// permitted says no to what the site forbids, when a bundle asks for it. The script of a batch job is Slurm's, not the user's.
+func (b *bundle) permitted(conf *config.Config) error {
+	binds, err := b.binds()
+	if err != nil {
+		return err
+	}
+	asked := map[string]bool{
+		"bind": slices.ContainsFunc(binds, func(s bind.Spec) bool { return !strings.HasPrefix(s.Target, shownDir) }),
+		"cwd":  b.Process.Cwd != "",
+	}
+	for _, name := range []string{"bind", "cwd"} {
+		if v, no := conf.Forbids(name); no && asked[name] {
+			return fmt.Errorf("--oci-config: what --%s does is not allowed here (%s)", name, v.Origin)
+		}
+	}
+	return nil
 }

@@ -25,6 +25,9 @@ func buildAction(act runtime.Action) func() ([]flag, action) {
 		}
 		return t, func(c *cli, args []string) error {
 			if a.bundle != nil {
+				if err := a.bundle.permitted(&c.conf); err != nil {
+					return err
+				}
 				args[0] = a.bundle.goThere(args[0])
 			}
 			return c.launch(act, a, args)
