@@ -160,6 +160,9 @@ func (c *cli) cleanCache(f *cacheFlags, names []string) error {
 	if err != nil {
 		return err
 	}
+	if len(names) > 0 && len(list) == 0 {
+		c.warn("the cache has nothing of that name: " + c.program + " cache list shows what there is")
+	}
 	var total int64
 	for _, e := range list {
 		total += e.Size

@@ -4,7 +4,9 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"strings"
@@ -52,6 +54,9 @@ func askLogin(what, user, cure string) (oci.Credential, error) {
 	}
 	password, err := readPassword(tty)
 	fmt.Fprintln(tty)
+	if password == "" && (err == nil || err == io.EOF) {
+		err = errors.New("no password was given")
+	}
 	if err != nil {
 		return oci.Credential{}, fmt.Errorf("%s: %w", what, err)
 	}
