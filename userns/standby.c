@@ -61,23 +61,30 @@ static int is_image(const char *path) {
 	return n == sizeof head && (memcmp(head + 32, "SIF_MAGIC", 9) == 0 || memcmp(head, "hsqs", 4) == 0);
 }
 
-// guess looks for an image file among the arguments. 0: there is none, or the launch needs another kind of server, or none.
+// guess looks for an image file among the arguments. What stands behind a flag may be its value or the image, the first of all others
+// is the image for sure: nothing behind it, the payload's files, is looked at. 0: there is none, or the launch needs another kind of
+// server, or none.
 static int guess(int argc, char **argv, struct guess *g) {
 	static const char *const others[] = {"--help", "-h", "--dry-run", "-n", "--fakeroot", "-f", NULL};
-	enum { LOOK_AT = 64 };
-	int from = arguments_of(argc, argv);
-	for (int i = from; from > 0 && i < argc && i < from + LOOK_AT; i++) {
+	int from = arguments_of(argc, argv), flag = 0;
+	for (int i = from; from > 0 && i < argc; i++) {
 		struct stat st;
 		if (argv[i][0] == '-') {
 			if (is_one_of(argv[i], others))
 				return 0;
 			g->alone |= strcmp(argv[i], "--no-share") == 0;
-		} else if (stat(argv[i], &st) == 0 && S_ISREG(st.st_mode) && is_image(argv[i])) {
+			flag = strchr(argv[i], '=') == NULL;
+			continue;
+		}
+		if (stat(argv[i], &st) == 0 && S_ISREG(st.st_mode) && is_image(argv[i])) {
 			g->image = argv[i];
 			g->device = (uint64_t)st.st_dev;
 			g->inode = (uint64_t)st.st_ino;
 			return 1;
 		}
+		if (!flag)
+			return 0;
+		flag = 0;
 	}
 	return 0;
 }
