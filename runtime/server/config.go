@@ -119,11 +119,14 @@ func spawn(c *Config, h userns.Header, pidfd, listener int) (int, error) {
 	return client, keep(client)
 }
 
+// sentFile is what comes with a descriptor of an image file.
+const sentFile = "file"
+
 // sendFiles sends the server the image files that it cannot open by their names.
 func (c *Config) sendFiles(client int) error {
 	for _, im := range c.Images {
 		if im.Sent {
-			if err := unix.Sendmsg(client, []byte{0}, unix.UnixRights(im.Descriptor), nil, unix.MSG_NOSIGNAL); err != nil {
+			if err := unix.Sendmsg(client, []byte(sentFile), unix.UnixRights(im.Descriptor), nil, unix.MSG_NOSIGNAL); err != nil {
 				return err
 			}
 		}

@@ -65,10 +65,8 @@ const maxText = 512
 func (c *clients) listen(h *held) bool {
 	buf := make([]byte, maxText)
 	oob := make([]byte, unix.CmsgSpace(4*4))
-	n, oobn, _, _, err := unix.Recvmsg(h.sock, buf, oob, unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
-	switch err {
-	case unix.EAGAIN, unix.EINTR,
-		unix.ECONNRESET: // told once, if the client was killed before it read our answer. What it has said comes after that
+	n, oobn, err := receive(h.sock, buf, oob, unix.MSG_DONTWAIT)
+	if err == unix.EAGAIN {
 		return true
 	}
 	if err != nil || n == 0 {
@@ -90,11 +88,24 @@ func (c *clients) listen(h *held) bool {
 	case word == "watch" && h.watch == 0:
 		h.watch = c.watch(fd)
 		unix.Close(fd) // or the overlay would never end
+	case word == sentFile:
+		unix.Close(fd) // too late
 	default:
 		unix.Close(fd)
 		return false
 	}
 	return true
+}
+
+// receive reads a message of a client. The kernel says once, and first, that a client was killed before it read our answer
+// (ECONNRESET); what it has sent before comes after that.
+func receive(sock int, buf, oob []byte, flags int) (n, oobn int, err error) {
+	for {
+		n, oobn, _, _, err = unix.Recvmsg(sock, buf, oob, flags|unix.MSG_CMSG_CLOEXEC)
+		if err != unix.EINTR && err != unix.ECONNRESET {
+			return n, oobn, err
+		}
+	}
 }
 
 // watch asks for word of the end of the file system that the directory fd is the root of. A kernel that

@@ -31,6 +31,9 @@ func TestKilledClient(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if err := unix.Sendmsg(pair[1], []byte(sentFile), unix.UnixRights(parent), nil, 0); err != nil {
+			t.Fatal(err)
+		}
 		if err := Remove(pair[1], parent, "made"); err != nil {
 			t.Fatal(err)
 		}

@@ -248,7 +248,7 @@ func openFile(im Image) (*os.File, error) {
 		return os.Open(im.Path)
 	}
 	oob := make([]byte, unix.CmsgSpace(4))
-	_, oobn, _, _, err := unix.Recvmsg(userns.ServerSock, make([]byte, 1), oob, unix.MSG_CMSG_CLOEXEC)
+	_, oobn, err := receive(userns.ServerSock, make([]byte, len(sentFile)), oob, 0)
 	if err != nil {
 		return nil, fmt.Errorf("receive the image: %w", err)
 	}

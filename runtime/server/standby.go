@@ -55,10 +55,7 @@ func (c *Config) await(sock int) (ends, error) {
 	e := ends{-1, -1}
 	c.memory = findMemory()
 	letters, oob := make([]byte, 4), make([]byte, unix.CmsgSpace(3*4))
-	n, oobn, _, _, err := unix.Recvmsg(sock, letters, oob, unix.MSG_CMSG_CLOEXEC)
-	for err == unix.EINTR {
-		n, oobn, _, _, err = unix.Recvmsg(sock, letters, oob, unix.MSG_CMSG_CLOEXEC)
-	}
+	n, oobn, err := receive(sock, letters, oob, 0)
 	if err != nil || n == 0 {
 		return e, errDropped
 	}

@@ -91,3 +91,22 @@ func TestStandbyDropped(t *testing.T) {
 		t.Errorf("await without the descriptor: %v", err)
 	}
 }
+
+// A launch that is killed when it has said what it needs, and has not read the namespace, is served: it may have something to remove.
+func TestStandbyKilled(t *testing.T) {
+	launch, standby := connection(t)
+	if err := answer(standby, nil, nil, ""); err != nil {
+		t.Fatalf("answer: %v", err)
+	}
+	sent := Config{Key: "key"}
+	if err := sent.send(launch, -1, -1); err != nil {
+		t.Fatalf("send: %v", err)
+	}
+	if err := unix.Dup3(standby, launch, unix.O_CLOEXEC); err != nil { // closes the launch's end
+		t.Fatalf("dup3: %v", err)
+	}
+	var got Config
+	if _, err := got.await(standby); err != nil || got.Key != "key" {
+		t.Errorf("await: %+v, %v", got, err)
+	}
+}
