@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// launch prepares `coracle ARGUMENTS...` in a process group of its own.
+// launch prepares `coracle ARGUMENTS...` in a process group of its own, in the mode of this run.
 func launch(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	for name, probe := range map[string]func() error{"fuse": features["fuse"], "userns": features["userns"]} {
@@ -25,7 +25,24 @@ func launch(t *testing.T, args ...string) *exec.Cmd {
 	cmd := exec.Command(filepath.Join(os.Getenv(stageKey), "coracle"), args...)
 	cmd.Dir = t.TempDir()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Env = os.Environ()
+	if name, err := modeVariable(); err != nil {
+		t.Fatal(err)
+	} else if name != "" {
+		cmd.Env = append(cmd.Env, name+"=1")
+	}
 	return cmd
+}
+
+// sweep makes the next launch after servers were killed: where images are extracted, it removes what they have left.
+func sweep(t *testing.T) {
+	t.Helper()
+	if os.Getenv(modeKey) != "unsquash" {
+		return
+	}
+	if out, err := launch(t, "exec", busybox(), "true").CombinedOutput(); err != nil {
+		t.Errorf("the launch after a server was killed: %v\n%s", err, out)
+	}
 }
 
 func busybox() string { return filepath.Join(os.Getenv(stageKey), "fixtures", "busybox.sif") }
@@ -106,6 +123,7 @@ func TestKillServer(t *testing.T) {
 	}
 	cmd.Process.Kill()
 	cmd.Wait()
+	sweep(t)
 	gone(t, before, "server killed")
 }
 
@@ -117,6 +135,7 @@ func TestKillAll(t *testing.T) {
 		syscall.Kill(p.pid, syscall.SIGKILL)
 	}
 	cmd.Wait()
+	sweep(t)
 	gone(t, before, "all killed")
 }
 

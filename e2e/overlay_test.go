@@ -104,6 +104,7 @@ func TestKillWriterAndServer(t *testing.T) {
 		}
 		cmd.Process.Kill()
 		cmd.Wait()
+		sweep(t)
 		gone(t, before, flag+", all killed")
 		for _, next := range []string{"--overlay=" + layer, "--scratch-overlay=" + scratch} {
 			if out, err := launch(t, "exec", next, busybox(), "true").CombinedOutput(); err != nil {
