@@ -2,8 +2,10 @@ package image
 
 import (
 	"fmt"
+	"slices"
 
 	"coracle/bind"
+	"coracle/image/ext"
 	"coracle/image/sif"
 )
 
@@ -53,6 +55,24 @@ func (m *Image) OwnOverlays() (all []*Image, err error) {
 	return all, nil
 }
 
+// TakesWrites tells whether what is in the file can be a writable layer: an ext file system that is all of the file, or an overlay
+// partition of a SIF file. The error says what is wrong with one that looks so.
+func (m *Image) TakesWrites() (bool, error) {
+	if m.Ext == nil {
+		return false, nil
+	}
+	if m.SIF != nil && !slices.ContainsFunc(m.SIF.Descriptors, func(d sif.Descriptor) bool {
+		p, ok := d.Partition()
+		return ok && p.Part == sif.PartOverlay && d.Offset == m.Offset
+	}) {
+		return false, nil
+	}
+	if m.Ext.Length() > uint64(m.Size) {
+		return false, fmt.Errorf("%w: it is longer than its place in the file", ext.ErrCorrupt)
+	}
+	return true, nil
+}
+
 // overlayPartitions lists the partitions that lie over another image.
 func overlayPartitions(f *sif.File) []uint32 {
 	if ids := partitions(f, sif.PartOverlay); len(ids) > 0 {
@@ -95,4 +115,15 @@ func (m *Image) Layer() (l Layer, upper bool) {
 		l.Tree, l.Upper = below{m.Tree, "/upper"}, true
 	}
 	return l, l.Upper
+}
+
+// ExtOwner is the user who owns the directory "upper" of an ext file system, or its root where there is none; -1 when
+// that cannot be read.
+func (m *Image) ExtOwner() int {
+	for _, path := range []string{"/upper", "/"} {
+		if ino, err := m.Ext.Walk(path); err == nil {
+			return int(ino.UID)
+		}
+	}
+	return -1
 }

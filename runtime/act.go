@@ -139,6 +139,9 @@ func (t *tree) receiveImages(p *Plan, o userns.Outcome) error {
 		count++
 	}
 	images, err := server.Receive(o.Sock, count)
+	if errors.Is(err, unix.EUCLEAN) && p.Upper.Kind == UpperImage {
+		return &UncleanError{p.Upper.Path, p.Images[p.Upper.Image-1].Offset}
+	}
 	if err != nil {
 		return err
 	}

@@ -17,12 +17,63 @@ func (e *ExtError) Error() string {
 // Unwrap returns Fuse.
 func (e *ExtError) Unwrap() error { return e.Fuse }
 
-// A WriteExtError is an overlay image with an ext file system that is to be written to: the kernel's overlayfs wants a
-// file system that tells the types of names and can leave a whiteout behind (RENAME_WHITEOUT), and fuse2fs can neither.
-type WriteExtError struct{ Path string }
+// A ForeignError is an overlay image whose files belong to somebody who is nobody in the container, so that it cannot
+// be written to.
+type ForeignError struct {
+	Path   string
+	Owner  int
+	Inside int // who the caller is inside
+}
 
-func (e *WriteExtError) Error() string {
-	return fmt.Sprintf("--overlay %s: the kernel cannot keep a writable layer in an ext3 or ext4 image", e.Path)
+func (e *ForeignError) Error() string {
+	return fmt.Sprintf("overlay %s: it belongs to uid %d, and you are uid %d in the container", e.Path, e.Owner, e.Inside)
+}
+
+// An UncleanError is an overlay image that somebody who was killed was writing to.
+type UncleanError struct {
+	Path   string
+	Offset int64 // of the file system in the file, in bytes
+}
+
+func (e *UncleanError) Error() string {
+	return fmt.Sprintf("overlay %s: whoever wrote to it last was killed, and its file system has to be checked", e.Path)
+}
+
+// Place is the file system as e2fsck wants it named.
+func (e *UncleanError) Place() string {
+	if e.Offset == 0 {
+		return e.Path
+	}
+	return fmt.Sprintf("'%s?offset=%d'", e.Path, e.Offset)
+}
+
+// writeExt makes an ext file system in a file the writable layer.
+func (p *Plan) writeExt(o *OverlayFacts) error {
+	if err := p.oneWriter(o); err != nil {
+		return err
+	}
+	if inside := p.UIDs[0].Inside; o.Owner >= 0 && !mapped(p.UIDs, o.Owner) {
+		return &ForeignError{o.Path, o.Owner, inside}
+	}
+	p.Images = append(p.Images, o.Root)
+	p.Upper = Upper{Kind: UpperImage, Path: o.Root.Path, Image: len(p.Images), Why: o.Why}
+	return nil
+}
+
+// ownUpper tells whether what is written goes to an overlay partition of the image's own file: that is what --writable
+// means for a SIF file with such a partition.
+func (p *Plan) ownUpper() bool {
+	return p.Upper.Kind == UpperImage && p.Images[p.Upper.Image-1].Device == p.Root.Device && p.Images[p.Upper.Image-1].Inode == p.Root.Inode
+}
+
+// mapped tells whether an id inside is one that ranges map.
+func mapped(ranges []IDRange, id int) bool {
+	for _, r := range ranges {
+		if id >= r.Inside && id-r.Inside < r.Count {
+			return true
+		}
+	}
+	return false
 }
 
 // canMountExt returns an *[ExtError], or nil.

@@ -28,6 +28,9 @@ func Launch(p *Plan, waiting func(took time.Duration)) error {
 	if err != nil {
 		return err
 	}
+	if p.Upper.Kind == UpperImage {
+		p.Images[p.Upper.Image-1].Descriptor = up.dir
+	}
 	sock := -1
 	var left server.LeftImages
 	if p.Extract.Dir != "" {
@@ -110,8 +113,9 @@ func serverConfig(p *Plan) *server.Config {
 	if p.Root.served() {
 		roots = append([]Root{p.Root}, p.Images...)
 	}
-	for _, r := range roots {
-		c.Images = append(c.Images, server.Image{Path: r.Path, Offset: r.Offset, Size: r.Size, Device: r.Device, Inode: r.Inode, Length: r.Length, ModTime: r.ModTime, Descriptor: r.Descriptor, Sent: r.Descriptor > 0, Ext: r.Kind == Ext})
+	for i, r := range roots {
+		writable := p.Upper.Image > 0 && i == len(roots)-len(p.Images)+p.Upper.Image-1
+		c.Images = append(c.Images, server.Image{Writable: writable, Path: r.Path, Offset: r.Offset, Size: r.Size, Device: r.Device, Inode: r.Inode, Length: r.Length, ModTime: r.ModTime, Descriptor: r.Descriptor, Sent: r.Descriptor > 0, Ext: r.Kind == Ext})
 	}
 	if p.Root.Kind == Squashfs && p.Command != nil {
 		c.Images[0].Programs = []string{p.Command.Path}

@@ -125,6 +125,9 @@ func (t *tree) placeUpper(p *Plan) error {
 		defer t.upper.Close()
 		return t.upper.Bind(dir, mnt.Attr{NoDev: true, NoSuid: true})
 	}
+	if p.Upper.Kind == UpperImage {
+		return t.attachUpper(p.Upper.Image, at)
+	}
 	data := "mode=0700"
 	if p.Upper.Size > 0 {
 		data += ",size=" + strconv.FormatInt(p.Upper.Size, 10)
@@ -133,6 +136,25 @@ func (t *tree) placeUpper(p *Plan) error {
 		return err
 	}
 	return makeUpper(at)
+}
+
+// attachUpper provides an image's file system, with the directories upper and work in it.
+func (t *tree) attachUpper(image int, at string) error {
+	if image >= len(t.images) {
+		return fmt.Errorf("there is no image %d", image)
+	}
+	dir, err := openPath(at)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(dir)
+	if err := mnt.Attach(t.images[image], dir); err != nil {
+		return err
+	}
+	if err := makeUpper(at); err != nil {
+		return err
+	}
+	return errors.Join(realDirectory(at+"/upper"), realDirectory(at+"/work"))
 }
 
 // realDirectory returns an error if path, in a tree that somebody else may have made, is not a directory itself.

@@ -47,6 +47,7 @@ type OverlayFacts struct {
 	Overlay
 	Root     Root // Sandbox: a directory
 	HasUpper bool // Sandbox, Ext: it has a directory "upper", which holds the files then
+	Owner    int  // Ext: the user who owns that directory, or the root of the file system; -1: not known
 	Place    Place
 }
 
@@ -74,15 +75,17 @@ const (
 	UpperTmpfs   UpperKind = "tmpfs"     // memory, gone with the last process
 	UpperScratch UpperKind = "scratch"   // a new directory, gone with the last process
 	UpperDir     UpperKind = "directory" // a directory that stays
+	UpperImage   UpperKind = "image"     // an ext file system in a file, that stays
 )
 
 // An Upper is the writable layer, the topmost of all. The zero value is none.
 type Upper struct {
-	Kind UpperKind `json:",omitempty"`
-	Path string    `json:",omitempty"` // UpperDir: the directory that holds upper and work. UpperScratch: where such a one is made
-	Made string    `json:",omitempty"` // UpperScratch: its name in Path, once the launch has chosen it
-	Size int64     `json:",omitempty"` // UpperTmpfs: bytes; 0: the kernel's default, half of the memory
-	Why  string    `json:",omitempty"`
+	Kind  UpperKind `json:",omitempty"`
+	Path  string    `json:",omitempty"` // UpperDir: the directory that holds upper and work. UpperImage: the file. UpperScratch: where such a directory is made
+	Image int       `json:",omitempty"` // UpperImage: number of the image in Plan.Images
+	Made  string    `json:",omitempty"` // UpperScratch: its name in Path, once the launch has chosen it
+	Size  int64     `json:",omitempty"` // UpperTmpfs: bytes; 0: the kernel's default, half of the memory
+	Why   string    `json:",omitempty"`
 }
 
 // dir is the directory that holds upper and work.
@@ -106,7 +109,9 @@ func (p *Plan) stack(req *Request, facts *Facts) error {
 		o := &facts.Overlays[len(facts.Overlays)-1-i]
 		switch {
 		case o.Root.Kind == Ext && !o.ReadOnly:
-			return &WriteExtError{o.Path}
+			if err := p.writeExt(o); err != nil {
+				return err
+			}
 		case o.Root.Kind == Ext && o.HasUpper:
 			p.Images = append(p.Images, o.Root)
 			p.Layers = append(p.Layers, Layer{Path: o.Path, Image: len(p.Images), Sub: "upper", Why: o.Why})
@@ -114,10 +119,7 @@ func (p *Plan) stack(req *Request, facts *Facts) error {
 			p.Images = append(p.Images, o.Root)
 			p.Layers = append(p.Layers, Layer{Path: o.Path, Image: len(p.Images), Why: o.Why})
 		case !o.ReadOnly:
-			if p.Upper.Kind != "" {
-				return fmt.Errorf("%w: %s and %s", ErrWriters, o.Path, p.Upper.Path)
-			}
-			if err := o.Place.check(o.Why); err != nil {
+			if err := p.oneWriter(o); err != nil {
 				return err
 			}
 			p.Upper = Upper{Kind: UpperDir, Path: o.Root.Path, Why: o.Why}
@@ -127,7 +129,7 @@ func (p *Plan) stack(req *Request, facts *Facts) error {
 			p.Layers = append(p.Layers, Layer{Path: o.Root.Path, Why: o.Why})
 		}
 	}
-	if req.Writable {
+	if req.Writable && !p.ownUpper() {
 		return p.writable(req, facts)
 	}
 	if err := p.throwAway(req, facts); err != nil {
@@ -146,6 +148,14 @@ func (p *Plan) stack(req *Request, facts *Facts) error {
 	}
 	p.Underlay = false
 	return nil
+}
+
+// oneWriter tells whether an overlay can be the writable one.
+func (p *Plan) oneWriter(o *OverlayFacts) error {
+	if p.Upper.Kind != "" {
+		return fmt.Errorf("%w: %s and %s", ErrWriters, o.Path, p.Upper.Path)
+	}
+	return o.Place.check(o.Why)
 }
 
 // writable decides on a sandbox that is written to. Mount points that it lacks are made in it.

@@ -24,6 +24,8 @@ func shareKey(req *Request, facts *Facts, p *Plan) (key, private string) {
 		return "", "/proc does not tell which job this is"
 	case !p.Limits.Zero():
 		return "", "limits of its own"
+	case p.Upper.Kind == UpperImage:
+		return "", "it writes to an image"
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "protocol=%d\nuid=%d\ngid=%d\nuids=%v\ngids=%v\n%s", protocol, facts.UID, facts.GID, p.UIDs, p.GIDs, facts.Scope)

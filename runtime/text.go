@@ -65,7 +65,11 @@ func (p *Plan) treeRows(row func(what, how, attr, why string)) {
 		row("root", root, "ro", p.sharing())
 	}
 	for i, im := range p.Images {
-		row("image", im.Path, "ro", fmt.Sprintf("number %d, %s", i+1, im.Detail))
+		attr := "ro"
+		if p.Upper.Image == i+1 {
+			attr = "rw"
+		}
+		row("image", im.Path, attr, fmt.Sprintf("number %d, %s", i+1, im.Detail))
 	}
 	if p.Extract.Dir != "" {
 		row("extract", "image files → "+p.Extract.Dir, "", p.Extract.Why)
@@ -118,6 +122,8 @@ func (p *Plan) layerRows(row func(what, how, attr, why string)) {
 		row("overlay", u.Path+"/"+scratchPrefix()+"…", "rw", u.Why+", gone with the last process")
 	case UpperDir:
 		row("overlay", u.Path+"/upper", "rw", u.Why)
+	case UpperImage:
+		row("overlay", u.Path, "rw", fmt.Sprintf("%s, image %d, through %s", u.Why, u.Image, p.ExtMount))
 	}
 }
 

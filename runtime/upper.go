@@ -46,12 +46,15 @@ const writerAttr = "user.coracle.writer"
 
 // A diskUpper is the launcher's part of a writable layer on disk.
 type diskUpper struct {
-	dir int // UpperDir: the locked directory. UpperScratch: the directory that one is made in. -1: neither
+	dir int // UpperDir: the locked directory. UpperImage: the locked file. UpperScratch: the directory that one is made in. -1: none
 }
 
 // openUpper looks after the place of a writable layer on disk before anything is started. A directory that
 // another container writes to is a [*BusyError].
 func openUpper(u *Upper) (diskUpper, error) {
+	if u.Kind == UpperImage {
+		return openImage(u)
+	}
 	if !u.onDisk() {
 		return diskUpper{-1}, nil
 	}
@@ -71,7 +74,21 @@ func openUpper(u *Upper) (diskUpper, error) {
 	return diskUpper{dir}, nil
 }
 
-// LockOverlay makes this process the writer of the overlay directory behind the descriptor dir, until every copy of
+// openImage opens an image that is written to, and locks it. The image server gets the descriptor, and from it
+// fuse2fs: the lock is held as long as either lives.
+func openImage(u *Upper) (diskUpper, error) {
+	fd, err := unix.Open(u.Path, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return diskUpper{-1}, &UpperError{Path: u.Path, Why: u.Why, Err: err}
+	}
+	if err := LockOverlay(fd, u.Path); err != nil {
+		unix.Close(fd)
+		return diskUpper{-1}, err
+	}
+	return diskUpper{fd}, nil
+}
+
+// LockOverlay makes this process the writer of the overlay, a directory or an image file, behind the descriptor dir, until every copy of
 // the descriptor is closed. path is for messages. When there is a writer already the error is a *[BusyError].
 func LockOverlay(dir int, path string) error {
 	host, _ := os.Hostname()
@@ -102,6 +119,8 @@ func (d diskUpper) handOver(sock int, u *Upper) error {
 	switch u.Kind {
 	case UpperDir:
 		return errors.Join(server.Keep(sock, d.dir), unix.Close(d.dir))
+	case UpperImage:
+		return unix.Close(d.dir)
 	case UpperScratch:
 		defer unix.Close(d.dir)
 		d.discardOld(sock)

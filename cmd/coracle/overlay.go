@@ -13,6 +13,8 @@ import (
 	"coracle/runtime"
 	"coracle/runtime/cgroup"
 	"coracle/runtime/probe"
+
+	"golang.org/x/sys/unix"
 )
 
 // layers resolves what lies over the image and where what is written goes.
@@ -143,12 +145,21 @@ func (c *cli) openLayers(req *runtime.Request, facts *runtime.Facts, root *runti
 		return all, &overlayError{req.Image, err}
 	}
 	var s stack
-	for _, part := range own {
-		if why := c.unfit(part, facts); why != "" {
+	writable := -1
+	if req.Writable && len(req.Overlays) == 0 {
+		writable = lastExt(own)
+	}
+	for i, part := range own {
+		o := runtime.Overlay{Path: img.Real, ReadOnly: true, Why: "its overlay partition"}
+		if i == writable {
+			o.ReadOnly, o.Why = false, "--writable"
+		} else if why := c.unfit(part, facts); why != "" {
 			c.warn("the overlay partition of " + req.Image + " is left out: " + why)
 			continue
 		}
-		s.add(runtime.Overlay{Path: img.Real, ReadOnly: true, Why: "its overlay partition"}, part, facts)
+		if err := s.add(o, part, facts); err != nil {
+			return all, &overlayError{req.Image, err}
+		}
 	}
 	if req.Writable && root.Kind == runtime.Sandbox {
 		facts.Sandbox = probe.Place(root.Path)
@@ -159,19 +170,34 @@ func (c *cli) openLayers(req *runtime.Request, facts *runtime.Facts, root *runti
 		if err != nil {
 			return all, &overlayError{o.Path, err}
 		}
-		for _, part := range parts {
+		last := lastExt(parts)
+		for i, part := range parts {
 			if part.Format != image.Directory { // what is in a file is an image like another
 				if err := c.allowed(part); err != nil {
 					return all, err
 				}
 			}
-			s.add(o, part, facts)
+			o := o
+			o.ReadOnly = o.ReadOnly || part.Ext != nil && i != last
+			if err := s.add(o, part, facts); err != nil {
+				return all, &overlayError{o.Path, err}
+			}
 		}
 	}
 	if len(facts.Overlays) > 0 {
 		root.Tree = image.LayeredTree(append(append(s.upper, s.lower...), image.Layer{Tree: root.Tree}))
 	}
 	return all, nil
+}
+
+// lastExt is the topmost of the parts of a file that can be written to, or -1.
+func lastExt(parts []*image.Image) int {
+	for i := len(parts) - 1; i >= 0; i-- {
+		if ok, err := parts[i].TakesWrites(); ok || err != nil {
+			return i
+		}
+	}
+	return -1
 }
 
 // unfit tells why a partition that nobody has asked for cannot lie over its image here, or answers "".
@@ -190,11 +216,13 @@ func (c *cli) unfit(part *image.Image, facts *runtime.Facts) string {
 }
 
 // add puts a layer on top of those before, and the facts about it to theirs.
-func (s *stack) add(o runtime.Overlay, img *image.Image, facts *runtime.Facts) {
+func (s *stack) add(o runtime.Overlay, img *image.Image, facts *runtime.Facts) error {
 	f := runtime.OverlayFacts{Overlay: o, Root: rootOf(img)}
 	layer, sub := img.Layer()
 	f.HasUpper = sub
-	if img.Format == image.Directory {
+	writable := !o.ReadOnly && img.Format == image.Directory
+	switch {
+	case img.Format == image.Directory:
 		f.HasUpper = isDir(filepath.Join(img.Real, "upper"))
 		f.Place = probe.Place(img.Real)
 		layer.Dir = img.Real
@@ -202,13 +230,22 @@ func (s *stack) add(o runtime.Overlay, img *image.Image, facts *runtime.Facts) {
 			layer.Dir = filepath.Join(img.Real, "upper")
 		}
 		layer.Tree = image.HostTree(layer.Dir)
+	case img.Ext != nil && !o.ReadOnly:
+		if _, err := img.TakesWrites(); err != nil {
+			return err
+		}
+		writable = true
+		f.Owner = img.ExtOwner()
+		f.Place = runtime.Place{Path: img.Real, Denied: unix.Access(img.Real, unix.W_OK)}
 	}
 	facts.Overlays = append(facts.Overlays, f)
-	if !o.ReadOnly && img.Format == image.Directory {
+	switch {
+	case writable && (img.Ext == nil || sub):
 		s.upper = append(s.upper, layer)
-	} else {
+	case !writable:
 		s.lower = append([]image.Layer{layer}, s.lower...)
 	}
+	return nil
 }
 
 func isDir(path string) bool {
@@ -222,7 +259,8 @@ func layerHint(err error) string {
 	var busy *runtime.BusyError
 	var layer *runtime.LayerError
 	var ext *runtime.ExtError
-	var write *runtime.WriteExtError
+	var foreign *runtime.ForeignError
+	var unclean *runtime.UncleanError
 	var none *image.NoOverlayError
 	var file *overlayError
 	var missing *image.MissingError
@@ -240,8 +278,10 @@ func layerHint(err error) string {
 		return "add :ro to all but one"
 	case errors.As(err, &file) && errors.As(err, &missing) && len(missing.Similar) == 0:
 		return "for a new one: coracle overlay create " + file.path
-	case errors.As(err, &write):
-		return "read it: --overlay " + write.Path + ":ro; to write, take its files out: mkdir DIR && debugfs -R 'rdump /upper DIR' " + write.Path + "; then --overlay DIR"
+	case errors.As(err, &foreign):
+		return foreignHint(foreign)
+	case errors.As(err, &unclean):
+		return "check it: e2fsck -fy " + unclean.Place()
 	case errors.As(err, &ext) && ext.Fuse == nil:
 		return "install the package fuse2fs (Debian, Ubuntu) or fuse2fs from e2fsprogs (Red Hat, SUSE), or copy the files into a directory"
 	case errors.As(err, &busy):
@@ -254,6 +294,16 @@ func layerHint(err error) string {
 		return "siftool list IMAGE shows what it holds"
 	}
 	return ""
+}
+
+func foreignHint(e *runtime.ForeignError) string {
+	switch {
+	case e.Owner == 0:
+		return "with --fakeroot you are; or read it: --overlay " + e.Path + ":ro"
+	case e.Owner == os.Getuid():
+		return "leave out --fakeroot, or read it: --overlay " + e.Path + ":ro"
+	}
+	return "read it: --overlay " + e.Path + ":ro"
 }
 
 func upperHint(e *runtime.UpperError) string {

@@ -89,6 +89,9 @@ func Open(src io.ReaderAt, size int64) (*Reader, error) {
 	return r, nil
 }
 
+// Length is the size of the file system in bytes, as it says itself.
+func (r *Reader) Length() uint64 { return r.blocks * uint64(r.block) }
+
 // readBlock reads the n bytes at off of a block.
 func (r *Reader) readBlock(block uint64, off int64, b []byte) error {
 	if block >= r.blocks || block > 1<<47 || off < 0 || off+int64(len(b)) > r.block {
@@ -120,6 +123,7 @@ type Inode struct {
 	Perm uint16 // mode & 07777
 	Size int64
 	Null bool // CharDevice: its number is 0:0
+	UID  uint32
 
 	number  uint32
 	flags   uint32
@@ -155,6 +159,7 @@ func (r *Reader) inode(n uint32) (Inode, error) {
 	}
 	mode := le.Uint16(b)
 	ino.Type, ino.Perm, ino.flags = Type(mode&0xf000), mode&0o7777, le.Uint32(b[0x20:])
+	ino.UID = uint32(le.Uint16(b[2:])) | uint32(le.Uint16(b[0x78:]))<<16
 	ino.acl = uint64(le.Uint32(b[0x68:])) | uint64(le.Uint16(b[0x76:]))<<32
 	copy(ino.content[:], b[0x28:])
 	ino.Size = int64(le.Uint32(b[4:]))

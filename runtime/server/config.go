@@ -26,6 +26,7 @@ type Image struct {
 	Length        int64 // of the file, in bytes
 	ModTime       int64 // of the file, in ns since 1970
 	Ext           bool  `json:",omitempty"` // an ext file system, not squashfs
+	Writable      bool  `json:",omitempty"` // Ext: it is written to. Descriptor is open for that, and locked
 
 	// A file without a name: Start sends Descriptor along, and says so by Sent.
 	Descriptor int `json:"-"`

@@ -2,29 +2,43 @@ package server
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
+	"coracle/runtime/mnt"
+	"coracle/runtime/relay"
+
 	"golang.org/x/sys/unix"
 )
 
 // The kernel lets no ordinary user mount an ext file system, but the host may have fuse2fs. It runs as a child of the server, in
-// its namespaces, with the image as an open file, and ends with the mount, or at once when the server is killed.
+// its namespaces, with the image as an open file, and ends with the mount.
+//
+// An image that is written to is served twice: fuse2fs mounts it, nowhere, for the relay alone, and the relay is what a launch
+// gets (package relay tells why). When the launch is over, or this process is killed, nobody has the inner mount any more:
+// then fuse2fs writes what it still has, and ends. The descriptor of the image that it has inherited is locked (flock) so long.
 
 // errBusy: somebody is writing to the image.
 var errBusy = fmt.Errorf("another container is writing to it: %w", unix.EBUSY)
 
-// lock keeps writers away from an image that is read, as far as they ask.
-func (s *served) lock() error {
-	err := unix.Flock(int(s.file.Fd()), unix.LOCK_SH|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		err = errBusy
+// errUnclean: the file system was not unmounted.
+var errUnclean = fmt.Errorf("its file system has to be checked: %w", unix.EUCLEAN)
+
+// openExt prepares an ext file system.
+func (c *Config) openExt(s *served) error {
+	err := s.lock(c)
+	if err == nil && s.image.Writable {
+		if err = s.clean(); err == nil {
+			err = s.openFuse()
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.image.Path, err)
@@ -32,13 +46,75 @@ func (s *served) lock() error {
 	return nil
 }
 
+// lock keeps writers away from an image that is read, as far as they ask. One that is written to is locked already, and
+// what else is read in that file cannot change.
+func (s *served) lock(c *Config) error {
+	for _, im := range c.Images {
+		if im.Writable && im.Device == s.image.Device && im.Inode == s.image.Inode {
+			return nil
+		}
+	}
+	err := unix.Flock(int(s.file.Fd()), unix.LOCK_SH|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return errBusy
+	}
+	return err
+}
+
+// clean tells whether the file system was unmounted by whoever had it before. fuse2fs keeps no journal: what was
+// not has to be checked before more is written.
+//
+// Source: Linux Documentation/filesystems/ext4, "The Super Block", s_state: 1 cleanly unmounted, 2 errors detected.
+func (s *served) clean() error {
+	const at = 1024 + 0x3a
+	var state [2]byte
+	if _, err := s.file.ReadAt(state[:], s.image.Offset+at); err != nil {
+		return err
+	}
+	if binary.LittleEndian.Uint16(state[:])&3 != 1 {
+		return errUnclean
+	}
+	return nil
+}
+
 // extPatience is how long fuse2fs may take to mount: it replays the journal first.
 const extPatience = time.Minute
 
-// mountExt has fuse2fs mount an ext file system at s.mount. It must be called on the main thread: the child's
+// mountExt makes an ext file system appear at s.mount. It must be called on the main thread: the child's
 // parent-death signal watches that.
 func (s *served) mountExt(c *Config) error {
-	options := "ro,fakeroot,nosuid,nodev" // nobody is asked for permission, as on a mount of squashfs
+	if !s.image.Writable {
+		return s.runExt(c, s.mount, "ro")
+	}
+	at := s.mount + "-below"
+	if err := os.Mkdir(at, 0o700); err != nil {
+		return err
+	}
+	// hard_remove: libfuse would rename what is removed and open. The time-outs: nobody else changes anything.
+	if err := s.runExt(c, at, "rw,hard_remove,entry_timeout=1000000,negative_timeout=1000000"); err != nil {
+		return err
+	}
+	var err error
+	if s.below, err = unix.Open(at, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
+		return err
+	}
+	if err := errors.Join(mnt.Detach(at), os.Remove(at)); err != nil {
+		return err
+	}
+	return s.mountFuse(c, mnt.Attr{NoSuid: !c.many(), NoDev: true})
+}
+
+// serveWritable relays until the image is unmounted everywhere, and waits until fuse2fs has written everything.
+func (s *served) serveWritable(log *logger) error {
+	err := relay.Serve(s.dev, s.below, func(line string) { log.print(s.image.Path + ": " + line) })
+	unix.Close(s.dev) // whoever still waits for an answer gets an error
+	unix.Close(s.below)
+	return errors.Join(err, s.mounter.Wait(), s.file.Close())
+}
+
+// runExt has fuse2fs mount the file system at a directory.
+func (s *served) runExt(c *Config, at, options string) error {
+	options += ",fakeroot,nosuid,nodev" // nobody is asked for permission, as on a mount of squashfs
 	if s.image.Offset > 0 {
 		options += ",offset=" + strconv.FormatInt(s.image.Offset, 10)
 	}
@@ -50,14 +126,23 @@ func (s *served) mountExt(c *Config) error {
 		return err
 	}
 	defer words.Close()
-	s.mounter = exec.Command(c.ExtMount, "-f", "-o", options, "/proc/self/fd/3", s.mount)
+	// -s: one thread. To end another, the C library would load one more library, from a tree that is not there any more.
+	s.mounter = exec.Command(c.ExtMount, "-f", "-s", "-o", options, "/proc/self/fd/3", at)
 	s.mounter.Dir, s.mounter.Env = "/", []string{"LC_ALL=C", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	s.mounter.ExtraFiles, s.mounter.Stderr = []*os.File{s.file}, words
 	s.mounter.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, AmbientCaps: []uintptr{unix.CAP_SYS_ADMIN}}
+	if s.image.Writable {
+		// It is to end as after an unmount. libfuse heeds a signal that is not ignored, as all are here.
+		s.mounter.SysProcAttr.Pdeathsig = syscall.SIGHUP
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+		defer signal.Ignore(syscall.SIGHUP)
+	}
 	err = s.mounter.Start()
 	if err == nil {
-		s.file.Close()
-		err = s.awaitMount()
+		if !s.image.Writable {
+			s.file.Close()
+		}
+		err = s.awaitMount(at)
 	}
 	if err != nil {
 		return fmt.Errorf("mount %s with fuse2fs: %w", s.image.Path, said(words, err))
@@ -65,11 +150,11 @@ func (s *served) mountExt(c *Config) error {
 	return nil
 }
 
-// awaitMount waits until s.mount is a mount, or its process has ended.
-func (s *served) awaitMount() error {
+// awaitMount waits until there is a mount at a directory, or its process has ended.
+func (s *served) awaitMount(at string) error {
 	for until, pause := time.Now().Add(extPatience), time.Millisecond; ; time.Sleep(pause) {
 		var st unix.Statfs_t
-		if err := unix.Statfs(s.mount, &st); err == nil && st.Type == unix.FUSE_SUPER_MAGIC {
+		if err := unix.Statfs(at, &st); err == nil && st.Type == unix.FUSE_SUPER_MAGIC {
 			return nil
 		}
 		var info unix.Siginfo

@@ -60,11 +60,16 @@ func (s *served) appear(c *Config) error {
 	case s.tree >= 0:
 		return s.bindTree(c)
 	}
+	return s.mountFuse(c, c.imageAttr())
+}
+
+// mountFuse mounts a file system that this process serves on s.dev.
+func (s *served) mountFuse(c *Config, a mnt.Attr) error {
 	data := fmt.Sprintf("fd=%d,rootmode=40755,user_id=%d,group_id=%d", s.dev, c.Uid, c.Gid)
 	if c.many() {
 		data += ",allow_other,default_permissions" // for all the ids inside; nobody else gets in
 	}
-	return mnt.NewAt("coracle", "fuse.coracle", s.mount, c.imageAttr(), data)
+	return mnt.NewAt("coracle", "fuse.coracle", s.mount, a, data)
 }
 
 // imageAttr are the restrictions on an image.

@@ -32,6 +32,7 @@ type served struct {
 	cache  int64          // bytes for its decoded blocks
 
 	mounter *exec.Cmd // of an ext file system: the process that serves it
+	below   int       // of one that is written to: its root as that process shows it, or -1
 }
 
 // Main is the server's process: it serves until its images are unused and returns the exit status.
@@ -65,7 +66,7 @@ func Main(o userns.Outcome) int {
 	userns.Mark("images opened")
 	log := openLog(&c)
 	for _, s := range images {
-		if err == nil && s.dev >= 0 {
+		if err == nil && s.dev >= 0 && !s.image.Ext {
 			s.server, err = fuse.New(s.reader, options(&c, s, log))
 		}
 	}
@@ -128,7 +129,7 @@ func (c *clients) serve(images []*served, conf *Config, log *logger) error {
 	var serving sync.WaitGroup
 	for _, s := range images {
 		serving.Go(func() {
-			if err := s.serve(); err != nil {
+			if err := s.serve(log); err != nil {
 				log.print(s.image.Path + ": " + err.Error())
 			}
 		})
@@ -152,8 +153,10 @@ func (c *clients) serve(images []*served, conf *Config, log *logger) error {
 }
 
 // serve answers for an image until it is unmounted everywhere.
-func (s *served) serve() error {
+func (s *served) serve(log *logger) error {
 	switch {
+	case s.below >= 0:
+		return s.serveWritable(log)
 	case s.mounter != nil:
 		return s.mounter.Wait()
 	case s.tree >= 0: // the kernel does
@@ -226,9 +229,9 @@ func (c *Config) open(im Image) (*served, error) {
 	if st.Dev != im.Device || st.Ino != im.Inode || st.Size != im.Length || st.Mtim.Nano() != im.ModTime {
 		return nil, errChanged
 	}
-	s := &served{image: im, file: f, dev: -1, tree: -1}
+	s := &served{image: im, file: f, dev: -1, tree: -1, below: -1}
 	if im.Ext {
-		return s, s.lock()
+		return s, c.openExt(s)
 	}
 	if s.reader, err = squash.Open(io.NewSectionReader(f, im.Offset, im.Size), im.Size, nil); err != nil {
 		return nil, err
@@ -236,10 +239,15 @@ func (c *Config) open(im Image) (*served, error) {
 	if c.Dir != "" {
 		return s, nil
 	}
+	return s, s.openFuse()
+}
+
+// openFuse opens a /dev/fuse for the image.
+func (s *served) openFuse() (err error) {
 	if s.dev, err = unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0); err != nil {
-		return nil, fmt.Errorf("open /dev/fuse: %w", err)
+		return fmt.Errorf("open /dev/fuse: %w", err)
 	}
-	return s, nil
+	return nil
 }
 
 // openFile opens the image's file, or takes the one that came along with the configuration.

@@ -1,0 +1,284 @@
+package relay
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"coracle/fusewire"
+
+	"golang.org/x/sys/unix"
+)
+
+// hiddenName is a directory in the directory workName, where nobody else sees it: what is between two places, or has
+// no name any more and is still open, is in it. It is removed at the end. (The root may be somebody else's.)
+const (
+	workName   = "work"
+	hiddenName = ".coracle"
+)
+
+// A link is a name of a node.
+type link struct {
+	dir  *node
+	name string
+}
+
+// A node is a file that the kernel knows by an id.
+type node struct {
+	id      uint64
+	ino     uint64
+	kind    uint32 // S_IFMT
+	lookups uint64 // how often the kernel has been told of it
+	below   int    // how many links there are in it
+	links   []link // the names that are known; of a directory at most one
+	fd      int    // of a directory: O_PATH, or -1
+	open    []*handle
+	xattrs  map[string]bool // the names of its attributes; nil: not known
+}
+
+// nodes are the files that the kernel knows, and the directories that they are in.
+type nodes struct {
+	root, hidden *node
+	work         uint64 // inode of the directory that hidden is in
+	byID, byIno  map[uint64]*node
+	byName       map[link]*node
+	last         uint64  // id
+	held         []*node // directories with a descriptor, in the order in which they were opened
+}
+
+// maxHeld is how many directories stay open between two requests.
+const maxHeld = 64
+
+// begin opens the root, a directory whose descriptor stays the caller's, and the hidden directory.
+func (t *nodes) begin(root int) error {
+	*t = nodes{byID: map[uint64]*node{}, byIno: map[uint64]*node{}, byName: map[link]*node{}, last: fusewire.RootNode}
+	var st unix.Stat_t
+	if err := unix.Fstat(root, &st); err != nil {
+		return err
+	}
+	t.root = &node{id: fusewire.RootNode, ino: st.Ino, kind: unix.S_IFDIR, fd: root, lookups: 1}
+	t.byID[t.root.id], t.byIno[t.root.ino] = t.root, t.root
+	work, err := enter(root, workName, 0o755)
+	if err != nil {
+		return fmt.Errorf("make the directory %s: %w", workName, err)
+	}
+	defer unix.Close(work)
+	if err := unix.Fstat(work, &st); err != nil {
+		return err
+	}
+	t.work = st.Ino
+	hidden, err := enter(work, hiddenName, 0o700)
+	if err != nil {
+		return fmt.Errorf("make a directory in %s: %w", workName, err)
+	}
+	t.hidden = &node{kind: unix.S_IFDIR, fd: hidden}
+	return nil
+}
+
+// enter opens the directory name in dir, and makes it if there is none.
+func enter(dir int, name string, mode uint32) (int, error) {
+	if err := unix.Mkdirat(dir, name, mode); err != nil && err != unix.EEXIST {
+		return -1, err
+	}
+	return unix.Openat(dir, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+}
+
+// isHidden tells whether the hidden directory has that name.
+func (t *nodes) isHidden(l link) bool { return l.name == hiddenName && l.dir.ino == t.work }
+
+// end closes all directories but the root.
+func (t *nodes) end() {
+	for _, n := range t.held {
+		unix.Close(n.fd)
+	}
+	unix.Close(t.hidden.fd)
+	unix.Unlinkat(t.root.fd, workName+"/"+hiddenName, unix.AT_REMOVEDIR)
+}
+
+// trim closes the directories that were opened first, when there are many.
+func (t *nodes) trim() {
+	if len(t.held) <= maxHeld {
+		return
+	}
+	rest := len(t.held) - maxHeld/2
+	for _, n := range t.held[:rest] {
+		unix.Close(n.fd)
+		n.fd = -1
+	}
+	t.held = slices.Delete(t.held, 0, rest)
+}
+
+// get returns the node with an id. The error is ESTALE.
+func (t *nodes) get(id uint64) (*node, error) {
+	if n := t.byID[id]; n != nil {
+		return n, nil
+	}
+	return nil, unix.ESTALE
+}
+
+// directory is get for a directory.
+func (t *nodes) directory(id uint64) (*node, error) {
+	n, err := t.get(id)
+	if err == nil && n.kind != unix.S_IFDIR {
+		err = unix.ENOTDIR
+	}
+	return n, err
+}
+
+// dir returns an O_PATH descriptor of a directory, which stays open until the request is answered at least.
+func (t *nodes) dir(n *node) (int, error) {
+	var names []string
+	a := n
+	for ; a.fd < 0; a = a.links[0].dir {
+		if len(a.links) == 0 {
+			return -1, unix.ESTALE
+		}
+		names = append(names, a.links[0].name)
+	}
+	at := a.fd
+	for i, name := range slices.Backward(names) {
+		fd, err := unix.Openat(at, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		if at != a.fd {
+			unix.Close(at)
+		}
+		if err != nil {
+			return -1, err
+		}
+		at = fd
+		if i == 0 {
+			n.fd = fd
+			t.held = append(t.held, n)
+		}
+	}
+	return at, nil
+}
+
+// at returns a directory and the name in it by which system calls find the node. What has no name any more is ESTALE.
+func (t *nodes) at(n *node) (dir int, name string, err error) {
+	if n.kind == unix.S_IFDIR {
+		dir, err = t.dir(n)
+		return dir, ".", err
+	}
+	if len(n.links) == 0 {
+		return -1, "", unix.ESTALE
+	}
+	dir, err = t.dir(n.links[0].dir)
+	return dir, n.links[0].name, err
+}
+
+// look finds the node of a name, which becomes known with it.
+func (t *nodes) look(l link) (*node, unix.Stat_t, error) {
+	var st unix.Stat_t
+	dir, err := t.dir(l.dir)
+	if err == nil {
+		err = unix.Fstatat(dir, l.name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	}
+	if err != nil {
+		return nil, st, err
+	}
+	n := t.byIno[st.Ino]
+	if n != nil && n.kind != st.Mode&unix.S_IFMT { // a damaged file system
+		return nil, st, unix.EIO
+	}
+	if n == nil {
+		t.last++
+		n = &node{id: t.last, ino: st.Ino, kind: st.Mode & unix.S_IFMT, fd: -1}
+		t.byID[n.id], t.byIno[n.ino] = n, n
+	}
+	if n.kind == unix.S_IFDIR && t.contains(n, l.dir) {
+		return nil, st, unix.ELOOP
+	}
+	t.name(n, l)
+	return n, st, nil
+}
+
+// contains tells whether the directory d is n or lies below it.
+func (t *nodes) contains(n, d *node) bool {
+	for d != n {
+		if len(d.links) == 0 {
+			return false
+		}
+		d = d.links[0].dir
+	}
+	return true
+}
+
+// name notes that l is a name of n.
+func (t *nodes) name(n *node, l link) {
+	if was := t.byName[l]; was == n {
+		return
+	} else if was != nil {
+		t.unname(was, l)
+	}
+	if n.kind == unix.S_IFDIR {
+		for len(n.links) > 0 {
+			t.unname(n, n.links[0])
+		}
+	}
+	l.dir.below++
+	n.links = append(n.links, l)
+	t.byName[l] = n
+}
+
+// unname forgets that l is a name of n.
+func (t *nodes) unname(n *node, l link) {
+	i := slices.Index(n.links, l)
+	if i < 0 {
+		return
+	}
+	n.links = slices.Delete(n.links, i, i+1)
+	delete(t.byName, l)
+	l.dir.below--
+	t.drop(l.dir)
+}
+
+// freed notes that the inode is free for another file: whoever finds its number finds another node.
+func (t *nodes) freed(n *node) {
+	if t.byIno[n.ino] == n {
+		delete(t.byIno, n.ino)
+	}
+}
+
+// drop forgets a node that nobody needs any more.
+func (t *nodes) drop(n *node) {
+	if n.lookups > 0 || n.below > 0 || len(n.open) > 0 || n == t.root || n == t.hidden || t.byID[n.id] != n {
+		return
+	}
+	delete(t.byID, n.id)
+	t.freed(n)
+	if i := slices.Index(t.held, n); i >= 0 {
+		t.held = slices.Delete(t.held, i, i+1)
+		unix.Close(n.fd)
+		n.fd = -1
+	}
+	for len(n.links) > 0 {
+		t.unname(n, n.links[0])
+	}
+}
+
+// forget takes back what the kernel has been told times times.
+func (t *nodes) forget(id, times uint64) {
+	if n := t.byID[id]; n != nil && n != t.root {
+		n.lookups -= min(times, n.lookups)
+		t.drop(n)
+	}
+}
+
+// kept returns the name that an open file without another one has, if it has.
+func (t *nodes) kept(n *node) (link, bool) {
+	i := slices.IndexFunc(n.links, func(l link) bool { return l.dir == t.hidden })
+	if i < 0 {
+		return link{}, false
+	}
+	return n.links[i], true
+}
+
+// path is the path of a name from the root.
+func (t *nodes) path(l link) string {
+	names := []string{l.name}
+	for d := l.dir; d != t.root && len(d.links) > 0; d = d.links[0].dir {
+		names = append(names, d.links[0].name)
+	}
+	slices.Reverse(names)
+	return strings.Join(names, "/")
+}

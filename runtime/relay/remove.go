@@ -1,0 +1,316 @@
+package relay
+
+import (
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Names in the hidden directory.
+const (
+	openPrefix = "open-"  // and the id of a node: a file that has no other name and is open
+	swapName   = "swap"   // what is between two places
+	intentName = "intent" // a symlink whose text tells what is going on
+)
+
+func (r *relay) unlink(d *node, arg []byte, directory bool) (int, error) {
+	l, _, err := r.take(d, arg)
+	if err != nil {
+		return 0, err
+	}
+	n, st, err := r.nodes.look(l)
+	if err != nil {
+		return 0, err
+	}
+	dir, err := r.nodes.dir(d)
+	if err != nil {
+		return 0, err
+	}
+	if directory {
+		if err := unix.Unlinkat(dir, l.name, unix.AT_REMOVEDIR); err != nil {
+			return 0, err
+		}
+		r.gone(n, l, true)
+		return 0, nil
+	}
+	if err := r.keep(n); err != nil {
+		return 0, err
+	}
+	if err := unix.Unlinkat(dir, l.name, 0); err != nil {
+		return 0, err
+	}
+	r.gone(n, l, st.Nlink <= 1)
+	return 0, nil
+}
+
+// gone notes that a name of n is no more; last says that it was the only one.
+func (r *relay) gone(n *node, l link, last bool) {
+	if _, ok := r.nodes.kept(n); last && !ok {
+		r.nodes.freed(n)
+	}
+	r.nodes.unname(n, l)
+	r.nodes.drop(n)
+}
+
+// keep gives an open file another name, in the hidden directory, before it loses one: fuse2fs frees what has no name. The
+// open files are opened again by that name, because libfuse goes by the one that they were opened by.
+func (r *relay) keep(n *node) error {
+	if _, ok := r.nodes.kept(n); ok || len(n.open) == 0 || n.kind != unix.S_IFREG {
+		return nil
+	}
+	l := link{r.nodes.hidden, openPrefix + strconv.FormatUint(n.id, 10)}
+	if err := r.addLink(n, l); err != nil {
+		return err
+	}
+	for _, h := range n.open {
+		fd, err := unix.Openat(l.dir.fd, l.name, h.flags, 0)
+		if err != nil {
+			unix.Unlinkat(l.dir.fd, l.name, 0)
+			return err
+		}
+		unix.Close(h.fd)
+		h.fd = fd
+	}
+	r.nodes.name(n, l)
+	return nil
+}
+
+// letGo takes back what keep did, when nobody has the file open any more.
+func (r *relay) letGo(n *node) {
+	l, ok := r.nodes.kept(n)
+	if !ok || len(n.open) > 0 {
+		return
+	}
+	var st unix.Stat_t
+	last := unix.Fstatat(l.dir.fd, l.name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && st.Nlink <= 1
+	if err := unix.Unlinkat(l.dir.fd, l.name, 0); err != nil {
+		r.log("remove a file that was open: " + err.Error())
+	}
+	r.nodes.unname(n, l)
+	if last {
+		r.nodes.freed(n)
+	}
+}
+
+// rename carries RENAME and RENAME2 out.
+func (r *relay) rename(d *node, newDir uint64, flags uint32, names []byte) (int, error) {
+	from, rest, err := r.take(d, names)
+	if err != nil {
+		return 0, err
+	}
+	nd, err := r.nodes.directory(newDir)
+	if err != nil {
+		return 0, err
+	}
+	to, _, err := r.take(nd, rest)
+	if err != nil {
+		return 0, err
+	}
+	switch flags {
+	case 0:
+		return 0, r.move(from, to)
+	case unix.RENAME_NOREPLACE:
+		if _, _, err := r.nodes.look(to); err != unix.ENOENT {
+			if err == nil {
+				err = unix.EEXIST
+			}
+			return 0, err
+		}
+		return 0, r.move(from, to)
+	case unix.RENAME_WHITEOUT:
+		return 0, r.moveLeaving(from, to)
+	case unix.RENAME_EXCHANGE:
+		return 0, r.exchange(from, to)
+	}
+	return 0, unix.EINVAL
+}
+
+// move gives what has the name from the name to.
+func (r *relay) move(from, to link) error {
+	n, _, err := r.nodes.look(from)
+	if err != nil {
+		return err
+	}
+	old, st, err := r.nodes.look(to)
+	if err != nil && err != unix.ENOENT {
+		return err
+	}
+	if old == n {
+		return nil // two names of one file stay: rename(2)
+	}
+	if old != nil {
+		if err := r.keep(old); err != nil {
+			return err
+		}
+	}
+	if err := r.moveBelow(from, to); err != nil {
+		return err
+	}
+	if old != nil {
+		r.gone(old, to, st.Nlink <= 1 || old.kind == unix.S_IFDIR)
+	}
+	r.nodes.name(n, to)
+	r.nodes.unname(n, from)
+	return nil
+}
+
+// moveBelow is the system call.
+func (r *relay) moveBelow(from, to link) error {
+	a, err := r.nodes.dir(from.dir)
+	if err != nil {
+		return err
+	}
+	b, err := r.nodes.dir(to.dir)
+	if err != nil {
+		return err
+	}
+	return unix.Renameat(a, from.name, b, to.name)
+}
+
+// moveLeaving is move that leaves a whiteout. If the process ends between the two, the name would show again what the image
+// has there: the intent tells the next relay.
+func (r *relay) moveLeaving(from, to link) error {
+	r.intend("whiteout", from)
+	defer r.done()
+	_, _, err := r.nodes.look(to)
+	replaces := err == nil
+	if err := r.move(from, to); err != nil {
+		return err
+	}
+	dir, err := r.nodes.dir(from.dir)
+	if err == nil {
+		err = unix.Mknodat(dir, from.name, unix.S_IFCHR, 0)
+	}
+	if err != nil && !replaces {
+		r.move(to, from) // as if nothing had been
+	}
+	return err
+}
+
+// exchange exchanges two names.
+func (r *relay) exchange(a, b link) error {
+	na, _, err := r.nodes.look(a)
+	if err != nil {
+		return err
+	}
+	nb, _, err := r.nodes.look(b)
+	if err != nil || na == nb {
+		return err
+	}
+	r.intend("exchange", a, b)
+	defer r.done()
+	swap := link{r.nodes.hidden, swapName}
+	if err := r.moveBelow(a, swap); err != nil {
+		return err
+	}
+	if err := r.moveBelow(b, a); err != nil {
+		r.moveBelow(swap, a)
+		return err
+	}
+	if err := r.moveBelow(swap, b); err != nil {
+		r.moveBelow(a, b)
+		r.moveBelow(swap, a)
+		return err
+	}
+	r.nodes.unname(na, a)
+	r.nodes.unname(nb, b)
+	r.nodes.name(na, b)
+	r.nodes.name(nb, a)
+	return nil
+}
+
+// intend writes down what is about to happen. Paths that no symlink can hold go without.
+func (r *relay) intend(what string, names ...link) {
+	for _, l := range names {
+		what += "//" + r.nodes.path(l)
+	}
+	if len(what) < unix.PathMax {
+		unix.Symlinkat(what, r.nodes.hidden.fd, intentName)
+	}
+}
+
+// done says that it has happened.
+func (r *relay) done() { unix.Unlinkat(r.nodes.hidden.fd, intentName, 0) }
+
+// recover finishes, or takes back, what a relay that was killed has left half done.
+func (r *relay) recover() error {
+	text := make([]byte, unix.PathMax)
+	n, err := unix.Readlinkat(r.nodes.hidden.fd, intentName, text)
+	if err == nil {
+		if err := r.resume(strings.Split(string(text[:n]), "//")); err != nil {
+			return err
+		}
+		r.done()
+	}
+	r.sweep()
+	return nil
+}
+
+// resume carries an intent out. Of a whiteout it makes sure that there is one, or the file that has not been moved. Of an exchange, that what
+// is in between goes where there is room for it: back, or on.
+func (r *relay) resume(words []string) error {
+	var links []link
+	for _, path := range words[1:] {
+		l, err := r.walk(path)
+		if err == unix.ENOENT || err == unix.ENOTDIR {
+			return nil // not one of ours
+		}
+		if err != nil {
+			return err
+		}
+		links = append(links, l)
+	}
+	swap := link{r.nodes.hidden, swapName}
+	for _, l := range links {
+		if _, _, err := r.nodes.look(l); err != unix.ENOENT {
+			continue // there is something
+		}
+		dir, err := r.nodes.dir(l.dir)
+		if err != nil {
+			return err
+		}
+		if words[0] == "whiteout" {
+			return unix.Mknodat(dir, l.name, unix.S_IFCHR, 0)
+		}
+		if err := r.moveBelow(swap, l); err != unix.ENOENT {
+			return err
+		}
+	}
+	return nil
+}
+
+// walk returns the name at a path from the root.
+func (r *relay) walk(path string) (link, error) {
+	l := link{dir: r.nodes.root}
+	for name := range strings.SplitSeq(path, "/") {
+		if l.name != "" {
+			n, _, err := r.nodes.look(l)
+			if err != nil {
+				return l, err
+			}
+			if n.kind != unix.S_IFDIR {
+				return l, unix.ENOTDIR
+			}
+			l.dir = n
+		}
+		if name == "" || name == "." || name == ".." {
+			return l, unix.ENOENT
+		}
+		l.name = name
+	}
+	return l, nil
+}
+
+// sweep removes the files that were open when they lost their names.
+func (r *relay) sweep() {
+	names, err := r.list(r.nodes.hidden)
+	if err != nil {
+		return
+	}
+	for _, name := range names {
+		if strings.HasPrefix(name, openPrefix) {
+			unix.Unlinkat(r.nodes.hidden.fd, name, 0)
+		}
+	}
+}
