@@ -70,10 +70,15 @@ const (
 	FlagMaxPages        = 1 << 22
 	FlagCacheSymlinks   = 1 << 23
 	FlagNoOpendirSupp   = 1 << 24
+	FlagInitExt         = 1 << 30
 )
+
+// Flag2DirectIOMmap is one of Flags2: files that are read past the kernel's pages can be mapped and shared (FUSE_DIRECT_IO_ALLOW_MMAP, Linux 6.6).
+const Flag2DirectIOMmap = 1 << 4
 
 // Flags of OpenOut (FOPEN_*).
 const (
+	OpenDirectIO  = 1 << 0
 	OpenKeepCache = 1 << 1
 	OpenCacheDir  = 1 << 3
 )
@@ -128,6 +133,12 @@ type InitIn struct {
 	Minor        uint32
 	MaxReadahead uint32
 	Flags        uint32
+}
+
+// An InitExt follows where a kernel has FlagInitExt.
+type InitExt struct {
+	Flags2 uint32
+	Unused [11]uint32
 }
 
 // An InitOut is the reply to INIT.
@@ -378,4 +389,14 @@ type FallocateIn struct {
 	Length   uint64
 	Mode     uint32 // FALLOC_FL_*
 	Reserved uint32
+}
+
+// NotifyInvalInodeCode stands in place of the error in front of a NotifyInvalInode (FUSE_NOTIFY_INVAL_INODE).
+const NotifyInvalInodeCode = 2
+
+// A NotifyInvalInode tells the kernel that it knows an inode no more.
+type NotifyInvalInode struct {
+	Node   uint64
+	Offset int64 // of the pages that it does not know, in bytes; negative: its attributes alone
+	Length int64 // of those, in bytes; 0: to the end
 }

@@ -1,4 +1,5 @@
-// writes DIR SEED COUNT: COUNT random changes below DIR, then a list of what is there.
+// writes DIR SEED COUNT [named]: COUNT random changes below DIR, then a list of what is there; with "named" without files
+// that have no name at first.
 //
 // The same seed makes the same changes in every tree that begins the same, so that two lists are equal
 // where two file systems do the same. Errors are part of the list. What the overlay of an ordinary
@@ -22,6 +23,7 @@ static uint64_t state;
 static char *files[MAX_NAMES], *dirs[MAX_NAMES];
 static int file_count, dir_count;
 static char scratch[MAX_SIZE];
+static int named;
 
 static unsigned rnd(unsigned n) {
 	state = state * 6364136223846793005u + 1442695040888963407u;
@@ -97,6 +99,8 @@ static void nameless(const char *target) {
 	char dir[4096], self[64];
 	snprintf(dir, sizeof dir, "%s", target);
 	*strrchr(dir, '/') = 0;
+	if (named)
+		return;
 	int fd = open(dir, O_TMPFILE | O_RDWR, 0600);
 	if (fd < 0) {
 		result("O_TMPFILE", 1);
@@ -204,8 +208,9 @@ static int show(const char *path, const struct stat *st, int type, struct FTW *f
 }
 
 int main(int argc, char **argv) {
-	if (argc != 4)
+	if (argc != 4 && argc != 5)
 		return 2;
+	named = argc == 5;
 	state = strtoull(argv[2], NULL, 10);
 	umask(022);
 	look(argv[1]);

@@ -43,7 +43,7 @@ func (r *relay) readdir(op uint32, arg []byte) (int, error) {
 	d := h.node
 	if in.Offset == 0 {
 		h.names = nil
-		if len(d.links) > 0 || d == r.nodes.root { // else it has been removed
+		if d.link.dir != nil || d == r.nodes.root { // else it has been removed
 			if h.names, err = r.list(d); err != nil {
 				return 0, err
 			}
@@ -76,7 +76,9 @@ func (r *relay) dirent(b []byte, plus bool, l link, next uint64) (size int, fits
 	}
 	clear(b[:size])
 	e := fusewire.Dirent{Ino: l.dir.ino, Off: next, NameLen: uint32(len(l.name)), Type: unix.DT_DIR}
-	if l.name != "." && l.name != ".." {
+	if n := r.nodes.byName[l]; n != nil && n.lookups > 0 {
+		e.Ino, e.Type = n.ino, n.kind>>12 // what else there is the kernel knows
+	} else if l.name != "." && l.name != ".." {
 		n, st, err := r.nodes.look(l)
 		if err != nil {
 			return 0, true

@@ -48,8 +48,15 @@ func (r *relay) opened(h *handle) fusewire.OpenOut {
 	r.handles[r.last] = h
 	h.node.open = append(h.node.open, h)
 	out := fusewire.OpenOut{Fh: r.last}
-	if h.fd >= 0 {
+	var st unix.Stat_t
+	switch {
+	case h.fd < 0:
+	case !h.node.shared:
 		out.Flags = fusewire.OpenKeepCache
+	case unix.Fstat(h.fd, &st) != nil || r.nodes.names(h.node, &st) > 1: // what one name has in memory the others would not know
+		out.Flags = fusewire.OpenDirectIO
+	default:
+		h.node.shared = false // the last one that is left: it begins anew
 	}
 	return out
 }
@@ -69,7 +76,9 @@ func (r *relay) release(arg []byte) (int, error) {
 	}
 	n := h.node
 	n.open = slices.DeleteFunc(n.open, func(o *handle) bool { return o == h })
-	r.letGo(n)
+	if n.link.dir == r.nodes.hidden && len(n.open) == 0 {
+		r.letGo(n)
+	}
 	r.nodes.drop(n)
 	return 0, nil
 }

@@ -137,7 +137,22 @@ func (r *relay) link(d *node, arg []byte) (int, error) {
 	if err := r.addLink(n, l); err != nil {
 		return 0, err
 	}
+	n.shared = true
+	r.changed(n)
 	return r.entry(l)
+}
+
+// changed tells the kernel that a node has other attributes than it knows.
+func (r *relay) changed(n *node) {
+	note := struct {
+		head fusewire.OutHeader
+		body fusewire.NotifyInvalInode
+	}{
+		fusewire.OutHeader{Error: fusewire.NotifyInvalInodeCode}, fusewire.NotifyInvalInode{Node: n.id, Offset: -1},
+	}
+	b := fusewire.BytesOf(&note)
+	note.head.Len = uint32(len(b))
+	unix.Write(r.fd, b) // of an inode that is not there it needs no telling
 }
 
 // addLink gives a file another name.

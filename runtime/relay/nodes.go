@@ -17,33 +17,36 @@ const (
 	hiddenName = ".coracle"
 )
 
-// A link is a name of a node.
+// A link is a name in a directory. The zero value is none.
 type link struct {
 	dir  *node
 	name string
 }
 
-// A node is a file that the kernel knows by an id.
+// A node is a name that the kernel knows by an id, and what it stands for. Each name of a file is a node of its own: overlayfs goes on
+// looking a file up by the name that it was first seen by, and would lose the others with that.
 type node struct {
 	id      uint64
 	ino     uint64
 	kind    uint32 // S_IFMT
 	lookups uint64 // how often the kernel has been told of it
-	below   int    // how many links there are in it
-	links   []link // the names that are known; of a directory at most one
+	below   int    // how many nodes there are in it
+	link    link   // its name; zero: it has been removed
 	fd      int    // of a directory: O_PATH, or -1
 	open    []*handle
+	shared  bool            // the file has had several names: the kernel may have old pages of it
 	xattrs  map[string]bool // the names of its attributes; nil: not known
 }
 
-// nodes are the files that the kernel knows, and the directories that they are in.
+// nodes are the names that the kernel knows, and the directories that they are in.
 type nodes struct {
 	root, hidden *node
 	work         uint64 // inode of the directory that hidden is in
-	byID, byIno  map[uint64]*node
+	byID         map[uint64]*node
 	byName       map[link]*node
-	last         uint64  // id
-	held         []*node // directories with a descriptor, in the order in which they were opened
+	extra        map[uint64]uint32 // by inode: how many names it has in the hidden directory
+	last         uint64            // id
+	held         []*node           // directories with a descriptor, in the order in which they were opened
 }
 
 // maxHeld is how many directories stay open between two requests.
@@ -51,13 +54,13 @@ const maxHeld = 64
 
 // begin opens the root, a directory whose descriptor stays the caller's, and the hidden directory.
 func (t *nodes) begin(root int) error {
-	*t = nodes{byID: map[uint64]*node{}, byIno: map[uint64]*node{}, byName: map[link]*node{}, last: fusewire.RootNode}
+	*t = nodes{byID: map[uint64]*node{}, byName: map[link]*node{}, extra: map[uint64]uint32{}, last: fusewire.RootNode}
 	var st unix.Stat_t
 	if err := unix.Fstat(root, &st); err != nil {
 		return err
 	}
 	t.root = &node{id: fusewire.RootNode, ino: st.Ino, kind: unix.S_IFDIR, fd: root, lookups: 1}
-	t.byID[t.root.id], t.byIno[t.root.ino] = t.root, t.root
+	t.byID[t.root.id] = t.root
 	work, err := enter(root, workName, 0o755)
 	if err != nil {
 		return fmt.Errorf("make the directory %s: %w", workName, err)
@@ -129,11 +132,11 @@ func (t *nodes) directory(id uint64) (*node, error) {
 func (t *nodes) dir(n *node) (int, error) {
 	var names []string
 	a := n
-	for ; a.fd < 0; a = a.links[0].dir {
-		if len(a.links) == 0 {
+	for ; a.fd < 0; a = a.link.dir {
+		if a.link.dir == nil {
 			return -1, unix.ESTALE
 		}
-		names = append(names, a.links[0].name)
+		names = append(names, a.link.name)
 	}
 	at := a.fd
 	for i, name := range slices.Backward(names) {
@@ -159,11 +162,11 @@ func (t *nodes) at(n *node) (dir int, name string, err error) {
 		dir, err = t.dir(n)
 		return dir, ".", err
 	}
-	if len(n.links) == 0 {
+	if n.link.dir == nil {
 		return -1, "", unix.ESTALE
 	}
-	dir, err = t.dir(n.links[0].dir)
-	return dir, n.links[0].name, err
+	dir, err = t.dir(n.link.dir)
+	return dir, n.link.name, err
 }
 
 // look finds the node of a name, which becomes known with it.
@@ -176,83 +179,66 @@ func (t *nodes) look(l link) (*node, unix.Stat_t, error) {
 	if err != nil {
 		return nil, st, err
 	}
-	n := t.byIno[st.Ino]
-	if n != nil && n.kind != st.Mode&unix.S_IFMT { // a damaged file system
-		return nil, st, unix.EIO
+	n := t.byName[l]
+	if n != nil && (n.ino != st.Ino || n.kind != st.Mode&unix.S_IFMT) { // a damaged file system
+		t.place(n, link{})
+		n = nil
 	}
 	if n == nil {
 		t.last++
 		n = &node{id: t.last, ino: st.Ino, kind: st.Mode & unix.S_IFMT, fd: -1}
-		t.byID[n.id], t.byIno[n.ino] = n, n
+		t.byID[n.id] = n
+		t.place(n, l)
 	}
-	if n.kind == unix.S_IFDIR && t.contains(n, l.dir) {
-		return nil, st, unix.ELOOP
+	if t.names(n, &st) > 1 {
+		n.shared = true
 	}
-	t.name(n, l)
 	return n, st, nil
 }
 
-// contains tells whether the directory d is n or lies below it.
-func (t *nodes) contains(n, d *node) bool {
-	for d != n {
-		if len(d.links) == 0 {
-			return false
-		}
-		d = d.links[0].dir
-	}
-	return true
-}
-
-// name notes that l is a name of n.
-func (t *nodes) name(n *node, l link) {
-	if was := t.byName[l]; was == n {
-		return
-	} else if was != nil {
-		t.unname(was, l)
-	}
+// names tells how many names a file has that others see; of a directory it is 1.
+func (t *nodes) names(n *node, st *unix.Stat_t) uint32 {
 	if n.kind == unix.S_IFDIR {
-		for len(n.links) > 0 {
-			t.unname(n, n.links[0])
+		return 1
+	}
+	return uint32(st.Nlink) - min(t.extra[n.ino], uint32(st.Nlink))
+}
+
+// place gives a node another name; link{} takes its name away.
+func (t *nodes) place(n *node, l link) {
+	was := n.link
+	if n.link = l; l.dir != nil {
+		if other := t.byName[l]; other != nil && other != n {
+			t.place(other, link{})
 		}
+		l.dir.below++
+		t.byName[l] = n
 	}
-	l.dir.below++
-	n.links = append(n.links, l)
-	t.byName[l] = n
-}
-
-// unname forgets that l is a name of n.
-func (t *nodes) unname(n *node, l link) {
-	i := slices.Index(n.links, l)
-	if i < 0 {
-		return
+	if was.dir != nil {
+		if t.byName[was] == n && was != l {
+			delete(t.byName, was)
+		}
+		was.dir.below--
+		t.drop(was.dir)
 	}
-	n.links = slices.Delete(n.links, i, i+1)
-	delete(t.byName, l)
-	l.dir.below--
-	t.drop(l.dir)
-}
-
-// freed notes that the inode is free for another file: whoever finds its number finds another node.
-func (t *nodes) freed(n *node) {
-	if t.byIno[n.ino] == n {
-		delete(t.byIno, n.ino)
+	if l.dir == nil {
+		t.drop(n)
 	}
 }
 
 // drop forgets a node that nobody needs any more.
 func (t *nodes) drop(n *node) {
-	if n.lookups > 0 || n.below > 0 || len(n.open) > 0 || n == t.root || n == t.hidden || t.byID[n.id] != n {
+	if n.lookups > 0 || n.below > 0 || len(n.open) > 0 || t.byID[n.id] != n || n == t.root {
 		return
 	}
 	delete(t.byID, n.id)
-	t.freed(n)
 	if i := slices.Index(t.held, n); i >= 0 {
 		t.held = slices.Delete(t.held, i, i+1)
 		unix.Close(n.fd)
 		n.fd = -1
 	}
-	for len(n.links) > 0 {
-		t.unname(n, n.links[0])
+	if n.link.dir != nil {
+		t.place(n, link{})
 	}
 }
 
@@ -264,20 +250,11 @@ func (t *nodes) forget(id, times uint64) {
 	}
 }
 
-// kept returns the name that an open file without another one has, if it has.
-func (t *nodes) kept(n *node) (link, bool) {
-	i := slices.IndexFunc(n.links, func(l link) bool { return l.dir == t.hidden })
-	if i < 0 {
-		return link{}, false
-	}
-	return n.links[i], true
-}
-
 // path is the path of a name from the root.
 func (t *nodes) path(l link) string {
 	names := []string{l.name}
-	for d := l.dir; d != t.root && len(d.links) > 0; d = d.links[0].dir {
-		names = append(names, d.links[0].name)
+	for d := l.dir; d != t.root && d.link.dir != nil; d = d.link.dir {
+		names = append(names, d.link.name)
 	}
 	slices.Reverse(names)
 	return strings.Join(names, "/")

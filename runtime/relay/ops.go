@@ -164,7 +164,15 @@ func (r *relay) entry(l link) (int, error) {
 // tell fills in what the kernel learns of a node that it will know from now on.
 func (r *relay) tell(out *fusewire.EntryOut, n *node, st *unix.Stat_t) {
 	n.lookups++
-	*out = fusewire.EntryOut{Node: n.id, EntryValid: forever, AttrValid: forever, Attr: r.attr(n, st)}
+	*out = fusewire.EntryOut{Node: n.id, EntryValid: forever, AttrValid: r.valid(n, st), Attr: r.attr(n, st)}
+}
+
+// valid is how long attributes are valid, in seconds: those of a file with several names change through the others, too.
+func (r *relay) valid(n *node, st *unix.Stat_t) uint64 {
+	if r.nodes.names(n, st) > 1 {
+		return 0
+	}
+	return forever
 }
 
 // attr is what stat(2) tells of a node. A name that is there for us only does not count.
@@ -174,8 +182,8 @@ func (r *relay) attr(n *node, st *unix.Stat_t) fusewire.Attr {
 		Atime: uint64(st.Atim.Sec), AtimeNsec: uint32(st.Atim.Nsec), Mtime: uint64(st.Mtim.Sec), MtimeNsec: uint32(st.Mtim.Nsec),
 		Ctime: uint64(st.Ctim.Sec), CtimeNsec: uint32(st.Ctim.Nsec), UID: st.Uid, GID: st.Gid, Rdev: encodeDev(st.Rdev),
 	}
-	if _, ok := r.nodes.kept(n); ok && a.Nlink > 0 {
-		a.Nlink--
+	if n.kind != unix.S_IFDIR {
+		a.Nlink = r.nodes.names(n, st)
 	}
 	return a
 }
@@ -213,7 +221,7 @@ func (r *relay) getattr(n *node) (int, error) {
 		return 0, err
 	}
 	out, size := body[fusewire.AttrOut](r)
-	out.AttrValid, out.Attr = forever, r.attr(n, &st)
+	out.AttrValid, out.Attr = r.valid(n, &st), r.attr(n, &st)
 	return size, nil
 }
 

@@ -188,6 +188,12 @@ func (r *relay) init(arg []byte) (int, error) {
 	}
 	out.Flags = in.Flags & (fusewire.FlagAsyncRead | fusewire.FlagBigWrites | fusewire.FlagDoReaddirplus |
 		fusewire.FlagReaddirplusAuto | fusewire.FlagMaxPages | fusewire.FlagCacheSymlinks)
+	if _, rest, err := split[fusewire.InitIn](arg); err == nil && in.Flags&fusewire.FlagInitExt != 0 {
+		if ext := fusewire.View[fusewire.InitExt](rest); ext != nil {
+			out.Flags |= fusewire.FlagInitExt
+			out.Flags2 = ext.Flags2 & fusewire.Flag2DirectIOMmap
+		}
+	}
 	out.MaxReadahead = in.MaxReadahead
 	out.MaxBackground, out.CongestionThreshold = 16, 12
 	out.MaxWrite, out.MaxPages = maxIO, maxIO/4096

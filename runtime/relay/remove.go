@@ -19,7 +19,7 @@ func (r *relay) unlink(d *node, arg []byte, directory bool) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	n, st, err := r.nodes.look(l)
+	n, _, err := r.nodes.look(l)
 	if err != nil {
 		return 0, err
 	}
@@ -28,69 +28,71 @@ func (r *relay) unlink(d *node, arg []byte, directory bool) (int, error) {
 		return 0, err
 	}
 	if directory {
-		if err := unix.Unlinkat(dir, l.name, unix.AT_REMOVEDIR); err != nil {
-			return 0, err
+		if err = unix.Unlinkat(dir, l.name, unix.AT_REMOVEDIR); err == nil {
+			r.nodes.place(n, link{})
 		}
-		r.gone(n, l, true)
-		return 0, nil
-	}
-	if err := r.keep(n); err != nil {
 		return 0, err
 	}
-	if err := unix.Unlinkat(dir, l.name, 0); err != nil {
+	kept, err := r.keep(n)
+	if err == nil {
+		err = unix.Unlinkat(dir, l.name, 0)
+	}
+	if err != nil {
 		return 0, err
 	}
-	r.gone(n, l, st.Nlink <= 1)
+	r.nodes.place(n, kept)
 	return 0, nil
 }
 
-// gone notes that a name of n is no more; last says that it was the only one.
-func (r *relay) gone(n *node, l link, last bool) {
-	if _, ok := r.nodes.kept(n); last && !ok {
-		r.nodes.freed(n)
-	}
-	r.nodes.unname(n, l)
-	r.nodes.drop(n)
-}
-
-// keep gives an open file another name, in the hidden directory, before it loses one: fuse2fs frees what has no name. The
-// open files are opened again by that name, because libfuse goes by the one that they were opened by.
-func (r *relay) keep(n *node) error {
-	if _, ok := r.nodes.kept(n); ok || len(n.open) == 0 || n.kind != unix.S_IFREG {
-		return nil
+// keep gives an open file another name, in the hidden directory, before it loses the one that it was opened by: fuse2fs frees
+// what has no name, and libfuse goes by that one name whatever others there are. So it is opened again, too. The
+// link is zero if that is not needed.
+func (r *relay) keep(n *node) (link, error) {
+	if len(n.open) == 0 || n.kind != unix.S_IFREG {
+		return link{}, nil
 	}
 	l := link{r.nodes.hidden, openPrefix + strconv.FormatUint(n.id, 10)}
-	if err := r.addLink(n, l); err != nil {
+	if n.link == l {
+		return l, nil
+	}
+	err := r.addLink(n, l)
+	if err == unix.EEXIST { // from an attempt that failed
+		err = nil
+	} else if err == nil {
+		r.nodes.extra[n.ino]++
+	}
+	if err != nil {
+		return link{}, err
+	}
+	return l, r.reopen(n, l)
+}
+
+// reopen has the open files of a node open by another name.
+func (r *relay) reopen(n *node, l link) error {
+	dir, err := r.nodes.dir(l.dir)
+	if err != nil {
 		return err
 	}
 	for _, h := range n.open {
-		fd, err := unix.Openat(l.dir.fd, l.name, h.flags, 0)
+		fd, err := unix.Openat(dir, l.name, h.flags, 0)
 		if err != nil {
-			unix.Unlinkat(l.dir.fd, l.name, 0)
 			return err
 		}
 		unix.Close(h.fd)
 		h.fd = fd
 	}
-	r.nodes.name(n, l)
 	return nil
 }
 
-// letGo takes back what keep did, when nobody has the file open any more.
+// letGo removes a file that has lost its name, when nobody has it open any more.
 func (r *relay) letGo(n *node) {
-	l, ok := r.nodes.kept(n)
-	if !ok || len(n.open) > 0 {
-		return
-	}
-	var st unix.Stat_t
-	last := unix.Fstatat(l.dir.fd, l.name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && st.Nlink <= 1
-	if err := unix.Unlinkat(l.dir.fd, l.name, 0); err != nil {
+	if err := unix.Unlinkat(r.nodes.hidden.fd, n.link.name, 0); err != nil {
 		r.log("remove a file that was open: " + err.Error())
 	}
-	r.nodes.unname(n, l)
-	if last {
-		r.nodes.freed(n)
+	if r.nodes.extra[n.ino]--; r.nodes.extra[n.ino] == 0 {
+		delete(r.nodes.extra, n.ino)
 	}
+	r.nodes.place(n, link{})
 }
 
 // rename carries RENAME and RENAME2 out.
@@ -128,31 +130,48 @@ func (r *relay) rename(d *node, newDir uint64, flags uint32, names []byte) (int,
 
 // move gives what has the name from the name to.
 func (r *relay) move(from, to link) error {
-	n, _, err := r.nodes.look(from)
+	n, st, err := r.nodes.look(from)
 	if err != nil {
 		return err
 	}
-	old, st, err := r.nodes.look(to)
+	old, oldSt, err := r.nodes.look(to)
 	if err != nil && err != unix.ENOENT {
 		return err
 	}
-	if old == n {
-		return nil // two names of one file stay: rename(2)
-	}
+	var kept link
 	if old != nil {
-		if err := r.keep(old); err != nil {
+		if st.Ino == oldSt.Ino {
+			return nil // two names of one file stay: rename(2)
+		}
+		if kept, err = r.keep(old); err != nil {
 			return err
 		}
 	}
-	if err := r.moveBelow(from, to); err != nil {
+	if old == nil && n.kind == unix.S_IFREG && len(n.open) == 0 {
+		err = r.relink(n, from, to)
+	} else {
+		err = r.moveBelow(from, to)
+	}
+	if err != nil {
 		return err
 	}
 	if old != nil {
-		r.gone(old, to, st.Nlink <= 1 || old.kind == unix.S_IFDIR)
+		r.nodes.place(old, kept)
 	}
-	r.nodes.name(n, to)
-	r.nodes.unname(n, from)
+	r.nodes.place(n, to)
 	return nil
+}
+
+// relink is a rename to a name that is free, without the sync to disk that comes with each rename of fuse2fs.
+func (r *relay) relink(n *node, from, to link) error {
+	if err := r.addLink(n, to); err != nil {
+		return err
+	}
+	dir, err := r.nodes.dir(from.dir)
+	if err == nil {
+		err = unix.Unlinkat(dir, from.name, 0)
+	}
+	return err
 }
 
 // moveBelow is the system call.
@@ -195,7 +214,7 @@ func (r *relay) exchange(a, b link) error {
 		return err
 	}
 	nb, _, err := r.nodes.look(b)
-	if err != nil || na == nb {
+	if err != nil {
 		return err
 	}
 	r.intend("exchange", a, b)
@@ -213,10 +232,11 @@ func (r *relay) exchange(a, b link) error {
 		r.moveBelow(swap, a)
 		return err
 	}
-	r.nodes.unname(na, a)
-	r.nodes.unname(nb, b)
-	r.nodes.name(na, b)
-	r.nodes.name(nb, a)
+	na.lookups++ // it stays while it has no name
+	r.nodes.place(na, link{})
+	r.nodes.place(nb, a)
+	r.nodes.place(na, b)
+	na.lookups--
 	return nil
 }
 
