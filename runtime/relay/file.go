@@ -50,7 +50,8 @@ func (r *relay) opened(h *handle) fusewire.OpenOut {
 	out := fusewire.OpenOut{Fh: r.last}
 	var st unix.Stat_t
 	switch {
-	case h.fd < 0:
+	case h.fd < 0: // the kernel changes what is in a directory itself
+		out.Flags = fusewire.OpenKeepCache | fusewire.OpenCacheDir
 	case !h.node.shared:
 		out.Flags = fusewire.OpenKeepCache
 	case unix.Fstat(h.fd, &st) != nil || r.nodes.names(h.node, &st) > 1: // what one name has in memory the others would not know
