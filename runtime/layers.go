@@ -151,6 +151,10 @@ func (t *tree) attachUpper(image int, at string) error {
 	if err := mnt.Attach(t.images[image], dir); err != nil {
 		return err
 	}
+	// Before somebody looks, the kernel takes the root for root's, who may be nobody here.
+	if _, err := os.Stat(at); err != nil {
+		return err
+	}
 	if err := makeUpper(at); err != nil {
 		return err
 	}

@@ -11,8 +11,8 @@ var ErrNoOverlay = errors.New("this kernel has no overlay file system in user na
 // ErrWriters: there can be one writable layer only.
 var ErrWriters = errors.New("only one overlay can be writable")
 
-// ErrNotWritable: an image in a file stays as it is.
-var ErrNotWritable = errors.New("an image file is never changed")
+// ErrNotWritable: an image in a file stays as it is, but for an overlay partition of its own.
+var ErrNotWritable = errors.New("an image file without an overlay partition cannot be written to")
 
 // ErrWritableOverlay: what is written can go to one place only.
 var ErrWritableOverlay = errors.New("--writable changes the image itself, and an overlay lies over it")

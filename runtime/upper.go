@@ -2,47 +2,18 @@ package runtime
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
-	"time"
 
 	"coracle/runtime/server"
 
 	"golang.org/x/sys/unix"
 )
 
-// A BusyError says that a directory has a writer already.
-type BusyError struct {
-	Path string
-	Host string // where the other one runs; "" unknown
-	PID  string // its process id there
-}
-
-func (e *BusyError) Error() string {
-	by := "another container"
-	if e.Host != "" {
-		by = fmt.Sprintf("process %s on host %s", e.PID, e.Host)
-	}
-	return fmt.Sprintf("overlay %s: %s is writing to it", e.Path, by)
-}
-
-// ended tells whether the writer is a process of this host that is no more. Its lock is released in a moment then,
-// when the kernel has taken the overlay down, unless it has left others in the background.
-func (e *BusyError) ended(host string) bool {
-	pid, err := strconv.Atoi(e.PID)
-	return err == nil && pid > 0 && e.Host == host && unix.Kill(pid, 0) == unix.ESRCH
-}
-
-// ending is how long a launch waits for the writer before it to be gone for good.
-const ending = 2 * time.Second
-
-// writerAttr records who writes to a directory, as "HOST PID". It means something only while
-// somebody has the lock on it (flock(2)): the kernel takes that back from the dead, this it does not.
-const writerAttr = "user.coracle.writer"
+// A BusyError says that an overlay has a writer already.
+type BusyError = server.BusyError
 
 // A diskUpper is the launcher's part of a writable layer on disk.
 type diskUpper struct {
@@ -88,31 +59,9 @@ func openImage(u *Upper) (diskUpper, error) {
 	return diskUpper{fd}, nil
 }
 
-// LockOverlay makes this process the writer of the overlay, a directory or an image file, behind the descriptor dir, until every copy of
-// the descriptor is closed. path is for messages. When there is a writer already the error is a *[BusyError].
-func LockOverlay(dir int, path string) error {
-	host, _ := os.Hostname()
-	for until := time.Now().Add(ending); ; time.Sleep(2 * time.Millisecond) {
-		err := unix.Flock(dir, unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			break
-		}
-		if err != unix.EWOULDBLOCK {
-			return fmt.Errorf("overlay %s: lock it: %w", path, err)
-		}
-		busy := &BusyError{Path: path}
-		buf := make([]byte, 256)
-		if n, err := unix.Fgetxattr(dir, writerAttr, buf); err == nil {
-			busy.Host, busy.PID, _ = strings.Cut(string(buf[:n]), " ")
-		}
-		if !busy.ended(host) || time.Now().After(until) {
-			return busy
-		}
-	}
-	// Where there are no attributes the message will be short of a name.
-	unix.Fsetxattr(dir, writerAttr, []byte(host+" "+strconv.Itoa(os.Getpid())), 0)
-	return nil
-}
+// LockOverlay makes this process the writer of the overlay, a directory or an image file, behind the descriptor fd, until
+// every copy of the descriptor is closed. path is for messages. When there is a writer already the error is a *[BusyError].
+func LockOverlay(fd int, path string) error { return server.Lock(fd, path, true) }
 
 // handOver leaves the layer to the image server behind sock, and makes it where it is a new one.
 func (d diskUpper) handOver(sock int, u *Upper) error {

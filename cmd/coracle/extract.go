@@ -47,9 +47,6 @@ func (c *cli) waiting(p *runtime.Plan) func(took time.Duration) {
 	}
 }
 
-// errWriting is what an image server says of an image that has a writer.
-const errWriting = "another container is writing to it"
-
 // extractHint says what to do about an image that cannot be extracted, or mounted by fuse2fs.
 func extractHint(err error) string {
 	var room *runtime.RoomError
@@ -63,7 +60,7 @@ func extractHint(err error) string {
 		return "files may not become that long here (ulimit -H -f): ask for a job without that limit"
 	case errors.As(err, &step) && strings.Contains(step.Step, "with fuse2fs: "):
 		return "look at it with e2fsck -fn IMAGE; a copy of it may have to be repaired: e2fsck -f COPY"
-	case errors.As(err, &step) && strings.Contains(step.Step, errWriting):
+	case errors.As(err, &step) && errors.Is(err, unix.EBUSY) && strings.HasPrefix(step.Step, "overlay "):
 		return "wait until that one has ended"
 	case errors.As(err, &step) && strings.HasPrefix(step.Step, "extract ") && errors.Is(err, unix.EIO):
 		return "the file may be damaged: compare its checksum with the original's, or get it again"

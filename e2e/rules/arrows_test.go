@@ -26,6 +26,8 @@ var rules = []rule{
 	{"coracle/squash", append([]string{"coracle/squash/fuse"}, impure...), "the format takes an io.ReaderAt"},
 	{"coracle/squash/[^f]*", append([]string{"coracle/squash", "coracle/squash/fuse"}, impure...), "bytes in, bytes out"},
 	{"coracle/squash/fuse", []string{"net/http", "coracle/runtime/...", "coracle/bind/...", "coracle/image/...", "coracle/userns", "github.com/alecthomas/kong"}, "it serves a mounted descriptor"},
+	{"coracle/fusewire", append([]string{"coracle/..."}, impure...), "structures in bytes"},
+	{"coracle/runtime/relay", []string{"coracle/bind/...", "coracle/squash/...", "coracle/userns"}, "it serves a mounted descriptor"},
 	{"coracle/bind", append([]string{"coracle/..."}, impure...), "pure: it decides, others act"},
 	{"coracle/bind/gpu", impure, "a look at the host is handed in"},
 	{"coracle/bench/report", impure, "results are data"},

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/signal"
 	"strconv"
 	"strings"
 	"syscall"
@@ -26,24 +25,18 @@ import (
 // gets (package relay tells why). When the launch is over, or this process is killed, nobody has the inner mount any more:
 // then fuse2fs writes what it still has, and ends. The descriptor of the image that it has inherited is locked (flock) so long.
 
-// errBusy: somebody is writing to the image.
-var errBusy = fmt.Errorf("another container is writing to it: %w", unix.EBUSY)
-
 // errUnclean: the file system was not unmounted.
 var errUnclean = fmt.Errorf("its file system has to be checked: %w", unix.EUCLEAN)
 
 // openExt prepares an ext file system.
 func (c *Config) openExt(s *served) error {
-	err := s.lock(c)
-	if err == nil && s.image.Writable {
-		if err = s.clean(); err == nil {
-			err = s.openFuse()
-		}
+	if err := s.lock(c); err != nil || !s.image.Writable {
+		return err
 	}
-	if err != nil {
+	if err := s.clean(); err != nil {
 		return fmt.Errorf("%s: %w", s.image.Path, err)
 	}
-	return nil
+	return s.openFuse()
 }
 
 // lock keeps writers away from an image that is read, as far as they ask. One that is written to is locked already, and
@@ -54,11 +47,7 @@ func (s *served) lock(c *Config) error {
 			return nil
 		}
 	}
-	err := unix.Flock(int(s.file.Fd()), unix.LOCK_SH|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		return errBusy
-	}
-	return err
+	return Lock(int(s.file.Fd()), s.image.Path, false)
 }
 
 // clean tells whether the file system was unmounted by whoever had it before. fuse2fs keeps no journal: what was
@@ -130,12 +119,9 @@ func (s *served) runExt(c *Config, at, options string) error {
 	s.mounter = exec.Command(c.ExtMount, "-f", "-s", "-o", options, "/proc/self/fd/3", at)
 	s.mounter.Dir, s.mounter.Env = "/", []string{"LC_ALL=C", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	s.mounter.ExtraFiles, s.mounter.Stderr = []*os.File{s.file}, words
-	s.mounter.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, AmbientCaps: []uintptr{unix.CAP_SYS_ADMIN}}
-	if s.image.Writable {
-		// It is to end as after an unmount. libfuse heeds a signal that is not ignored, as all are here.
-		s.mounter.SysProcAttr.Pdeathsig = syscall.SIGHUP
-		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
-		defer signal.Ignore(syscall.SIGHUP)
+	s.mounter.SysProcAttr = &syscall.SysProcAttr{AmbientCaps: []uintptr{unix.CAP_SYS_ADMIN}}
+	if !s.image.Writable { // else it has to write what it still has, and ends when the mount is nobody's
+		s.mounter.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	}
 	err = s.mounter.Start()
 	if err == nil {

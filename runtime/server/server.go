@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -226,7 +227,7 @@ func (c *Config) open(im Image) (*served, error) {
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
 		return nil, err
 	}
-	if st.Dev != im.Device || st.Ino != im.Inode || st.Size != im.Length || st.Mtim.Nano() != im.ModTime {
+	if st.Dev != im.Device || st.Ino != im.Inode || !c.changing(im) && (st.Size != im.Length || st.Mtim.Nano() != im.ModTime) {
 		return nil, errChanged
 	}
 	s := &served{image: im, file: f, dev: -1, tree: -1, below: -1}
@@ -240,6 +241,13 @@ func (c *Config) open(im Image) (*served, error) {
 		return s, nil
 	}
 	return s, s.openFuse()
+}
+
+// changing tells whether the file of an image may change: there is an ext file system in it, which somebody may just have written to.
+func (c *Config) changing(im Image) bool {
+	return slices.ContainsFunc(c.Images, func(other Image) bool {
+		return other.Ext && other.Device == im.Device && other.Inode == im.Inode
+	})
 }
 
 // openFuse opens a /dev/fuse for the image.
