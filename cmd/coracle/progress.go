@@ -34,8 +34,9 @@ type progress struct {
 }
 
 type blobState struct {
-	d    oci.Descriptor
-	done int64
+	d     oci.Descriptor
+	done  int64
+	begin time.Time // of its first bytes
 }
 
 // How often a terminal is redrawn, and a log gets a line.
@@ -122,7 +123,11 @@ func (p *progress) state(d oci.Descriptor) *blobState {
 func (p *progress) blob(d oci.Descriptor, n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.state(d).done += int64(n)
+	s := p.state(d)
+	if s.begin.IsZero() {
+		s.begin = time.Now()
+	}
+	s.done += int64(n)
 }
 
 func (p *progress) converted(read int64) {
@@ -135,7 +140,8 @@ func (p *progress) converted(read int64) {
 func (p *progress) draw() {
 	if !p.tty {
 		if done, size := p.fetched(); done > 0 || p.read > 0 {
-			p.c.line("note", fmt.Sprintf("fetched %d of %d MiB, converted %d MiB, %d s", done>>20, size>>20, p.read>>20, int(time.Since(p.begin).Seconds())))
+			took := time.Since(p.begin)
+			p.c.line("note", fmt.Sprintf("fetched %d of %d MiB, converted %d MiB, %d s%s", done>>20, size>>20, p.read>>20, int(took.Seconds()), left(done, size, took, ", ")))
 		}
 		return
 	}
@@ -143,7 +149,7 @@ func (p *progress) draw() {
 	n := 0
 	for _, s := range p.blobs {
 		if s.done > 0 && s.done < s.d.Size && n < 8 {
-			fmt.Fprintf(&b, "  %.19s  %s  %s of %s\n", s.d.Digest, bar(s.done, s.d.Size), mib(s.done), mib(s.d.Size))
+			fmt.Fprintf(&b, "  %.15s  %s  %s of %s%s\n", s.d.Digest, bar(s.done, s.d.Size), mib(s.done), mib(s.d.Size), left(s.done, s.d.Size, time.Since(s.begin), "  "))
 			n++
 		}
 	}
@@ -176,7 +182,22 @@ func (p *progress) erase() {
 }
 
 func bar(done, size int64) string {
-	const width = 30
+	const width = 22 // a line with all that follows fits into 80 columns
 	n := int(min(width, width*done/max(1, size)))
 	return "[" + strings.Repeat("=", n) + strings.Repeat(" ", width-n) + "]"
+}
+
+// left tells how long the rest will take, behind sep, at the rate so far; "" before that can be trusted, and when nothing is left.
+func left(done, size int64, took time.Duration, sep string) string {
+	if took < 3*time.Second || done <= 0 || done >= size {
+		return ""
+	}
+	rest := took.Seconds() / float64(done) * float64(size-done)
+	switch {
+	case rest >= 100*60:
+		return fmt.Sprintf("%s%.0f h left", sep, rest/3600)
+	case rest >= 100:
+		return fmt.Sprintf("%s%.0f min left", sep, rest/60)
+	}
+	return fmt.Sprintf("%s%.0f s left", sep, rest)
 }
