@@ -108,7 +108,7 @@ fuzz: ## a burst of every fuzz target (FUZZTIME=10, seconds each)
 	@for pkg in $$($(GO) list ./...); do \
 	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
 	    echo "fuzz $$pkg $$target"; \
-	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME)s $$pkg; \
+	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME)s -fuzzminimizetime 10x $$pkg; \
 	  done; \
 	done
 
