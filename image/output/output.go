@@ -212,7 +212,7 @@ func umask() os.FileMode {
 // user may take.
 func NeedSpace(dir string, need int64) error {
 	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err != nil || st.Bsize <= 0 {
+	if err := unix.Statfs(dir, &st); err != nil || st.Bsize <= 0 || st.Blocks == 0 { // ramfs, and tmpfs with size=0, have no bounds
 		return nil // the writing will tell
 	}
 	if free := int64(st.Bavail) * st.Bsize; free < need {

@@ -109,6 +109,9 @@ func Room(dir int) (Total, error) {
 		return Total{}, err
 	}
 	room := Total{Bytes: int64(st.Bavail) * st.Bsize, Entries: int64(st.Ffree)}
+	if st.Blocks == 0 { // it has no bounds, as tmpfs with size=0
+		room.Bytes = unknown
+	}
 	if st.Files == 0 { // it makes inodes as they are needed
 		room.Entries = unknown
 	}
