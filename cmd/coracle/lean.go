@@ -83,6 +83,8 @@ func (c *cli) login(string, *registryFlags) error                              {
 func (c *cli) logout(string, *registryFlags) error                             { return takeOver() }
 func (c *cli) listLogins(*registryFlags) error                                 { return takeOver() }
 func (f *overlayFlags) seal(*cli, string, string) error                        { return takeOver() }
+func (f *overlayFlags) createImage(*cli, string) error                         { return takeOver() }
+func (f *overlayFlags) addPartition(*cli, string) error                        { return takeOver() }
 
 // sourceHint is for the second program's errors.
 func (c *cli) sourceHint(error) string { return "" }

@@ -269,7 +269,7 @@ func layerHint(err error) string {
 	case errors.As(err, &inSIF):
 		return inSIF.hint()
 	case errors.Is(err, runtime.ErrNotWritable):
-		return "write to a layer over it, --overlay DIR (it stays) or --writable-tmpfs (gone at the end), or into a directory made of it: coracle build --sandbox DIR IMAGE"
+		return "write to a layer over it, --overlay DIR (it stays) or --writable-tmpfs (gone at the end), or into a directory made of it: coracle build --sandbox DIR IMAGE; a SIF file can have a layer in it: coracle overlay create --size MIB IMAGE"
 	case errors.Is(err, runtime.ErrWritableOverlay):
 		return "leave out --writable: what is written goes to the overlay then"
 	case errors.Is(err, runtime.ErrNoOverlay):

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -15,21 +16,23 @@ import (
 
 // overlayFlags are the flags of the parts of overlay.
 type overlayFlags struct {
-	dirs    []string
-	force   bool
-	size    string
-	ignored bool // flags of images that mean nothing for a directory
-	writer  writerFlags
+	dirs     []string
+	force    bool
+	size     string
+	sparse   bool
+	fakeroot bool
+	writer   writerFlags
 }
 
 func overlayCommand() command {
 	return command{
-		name: "overlay", args: "create DIR | seal DIR FILE", short: "make writable layers, and files of them", group: "Images",
-		about: "create makes a directory for --overlay DIR; seal writes what has come to be in one into a squashfs\n" +
-			"file, which many jobs can lay over an image at once: --overlay FILE.",
+		name: "overlay", args: "create DIR|FILE | seal DIR FILE", short: "make writable layers, and files of them", group: "Images",
+		about: "create makes a directory for --overlay DIR or, with --size, a file with an ext4 file system, or adds\n" +
+			"one to a SIF file, for exec --writable FILE. seal writes what has come to be in a directory into a\n" +
+			"squashfs file, which many jobs can lay over an image at once: --overlay FILE.",
 		examples: []string{
 			`overlay create --create-dir /opt/tools layer`,
-			`exec --overlay layer app.sif pip install --target /opt/tools rich`,
+			`overlay create --size 1024 --sparse layer.img`,
 			`overlay seal layer tools.sqsh`,
 		},
 		min: 2, max: 3,
@@ -38,9 +41,9 @@ func overlayCommand() command {
 			none := []string{}
 			t := []flag{
 				{name: "create-dir", arg: "DIR", list: &f.dirs, keys: none, group: "Create", help: "a directory of the container to make in it; repeat"},
-				{name: "size", short: 's', arg: "MIB", str: &f.size, keys: none, hidden: true},
-				{name: "sparse", short: 'S', on: &f.ignored, keys: none, hidden: true},
-				{name: "fakeroot", short: 'f', on: &f.ignored, keys: none, hidden: true},
+				{name: "size", short: 's', arg: "MIB", str: &f.size, keys: none, group: "Create", help: "a file system of this size, in MiB or as 20G (64)"},
+				{name: "sparse", short: 'S', on: &f.sparse, keys: none, group: "Create", help: "that takes room on the disk only as it fills"},
+				{name: "fakeroot", short: 'f', on: &f.fakeroot, keys: none, group: "Create", help: "that belongs to root, for exec --fakeroot"},
 				{name: "force", short: 'F', on: &f.force, keys: none, group: "Seal", help: "replace a file that is there"},
 			}
 			return append(t, f.writer.table()...), f.run
@@ -51,11 +54,7 @@ func overlayCommand() command {
 func (f *overlayFlags) run(c *cli, args []string) error {
 	switch what := args[0]; {
 	case what == "create" && len(args) == 2:
-		err := f.create(args[1])
-		if err == nil && f.size != "" {
-			c.warn(args[1] + " is a directory: its size is not limited")
-		}
-		return err
+		return f.create(c, args[1])
 	case what == "seal" && len(args) == 3 && len(f.dirs) > 0:
 		return usageErrorf("overlay seal: --create-dir goes with create")
 	case what == "seal" && len(args) == 3:
@@ -67,31 +66,50 @@ func (f *overlayFlags) run(c *cli, args []string) error {
 	}
 }
 
-// A sifOverlayError is a SIF file that is to get a writable overlay partition.
-type sifOverlayError struct{ path string }
+// errHasLayer: what is written can go to one place only.
+var errHasLayer = errors.New("it has a writable overlay partition already")
+
+// A sifOverlayError is a SIF file that cannot get a writable overlay partition.
+type sifOverlayError struct {
+	path string
+	err  error
+}
 
 func (e *sifOverlayError) Error() string {
-	return fmt.Sprintf("%s: a writable layer in a SIF file would be an ext file system, which the kernel cannot write to without privileges", e.path)
+	return fmt.Sprintf("%s: add an overlay partition: %v", e.path, e.err)
 }
+
+func (e *sifOverlayError) Unwrap() error { return e.err }
 
 func (e *sifOverlayError) hint() string {
-	return "coracle overlay create DIR makes a directory; exec --overlay DIR " + e.path + " writes to it"
+	if errors.Is(e.err, errHasLayer) {
+		return "write to it: coracle exec --writable " + e.path + " …"
+	}
+	return "make a layer beside it: coracle overlay create --size MIB FILE, then exec --overlay FILE " + e.path
 }
 
-// create makes an empty overlay directory. It has its name once it is complete.
-func (f *overlayFlags) create(dir string) error {
+// create makes an empty layer: a directory, a file, or a partition of a SIF file.
+func (f *overlayFlags) create(c *cli, path string) error {
+	path = filepath.Clean(path)
 	for _, d := range f.dirs {
-		if !path.IsAbs(d) {
+		if !filepath.IsAbs(d) {
 			return usageErrorf("--create-dir %s: want an absolute path inside the container", d)
 		}
 	}
-	dir = filepath.Clean(dir)
-	if img, err := image.Open(dir); err == nil && img.Close() == nil && img.SIF != nil {
-		return &sifOverlayError{dir}
+	if img, err := image.Open(path); err == nil && img.Close() == nil && img.SIF != nil {
+		return f.addPartition(c, path)
 	}
-	if exists(dir) {
-		return fmt.Errorf("%s is there already", dir)
+	if exists(path) {
+		return fmt.Errorf("%s is there already", path)
 	}
+	if f.size != "" || f.sparse || f.fakeroot {
+		return f.createImage(c, path)
+	}
+	return f.createDir(path)
+}
+
+// createDir makes an empty overlay directory. It has its name once it is complete.
+func (f *overlayFlags) createDir(dir string) error {
 	parent := filepath.Dir(dir)
 	if place := probe.Place(parent); place.FS != "" {
 		return &runtime.UpperError{Path: parent, Why: "overlay create in", FS: place.FS}
