@@ -128,6 +128,10 @@ func userVars(host []Var, set []string) (user []Var, warnings []string) {
 			warnings = append(warnings, fmt.Sprintf("--env %q is ignored: it is not of the form NAME=VALUE", kv))
 			continue
 		}
+		if strings.IndexByte(kv, 0) >= 0 { // in a device's specification: neither a command line nor a file of variables can have one
+			warnings = append(warnings, fmt.Sprintf("the variable %.90q is left out: it has a NUL byte", kv))
+			continue
+		}
 		add(name, value, "--env", "APPTAINERENV_"+name)
 	}
 	return user, warnings
