@@ -284,6 +284,8 @@ func layerHint(err error) string {
 		return "check it: e2fsck -fy " + unclean.Place()
 	case errors.As(err, &ext) && ext.Fuse == nil:
 		return "install the package fuse2fs (Debian, Ubuntu) or fuse2fs from e2fsprogs (Red Hat, SUSE), or copy the files into a directory"
+	case errors.As(err, &busy) && !isDir(busy.Path): // a file system that changes cannot be read
+		return "wait until that one has ended"
 	case errors.As(err, &busy):
 		return "wait until it has ended, or read what is there: --overlay " + busy.Path + ":ro"
 	case errors.As(err, &upper):

@@ -48,14 +48,29 @@ type handle struct {
 	names []string // of a directory: what was in it when it was read from the beginning
 }
 
-// Serve answers the kernel on fd, a descriptor of /dev/fuse that a file system has been mounted with, from the tree below the
-// directory root. It blocks until the file system is unmounted everywhere, then returns nil, and leaves nothing
-// open but the two descriptors. log gets a line about what should not be; it may be nil.
-func Serve(fd, root int, log func(string)) error {
-	if log == nil {
-		log = func(string) {}
+// A Relay is a tree that is about to be served.
+type Relay struct{ r *relay }
+
+// Open gets ready to serve the tree below the directory root, an open descriptor that stays the caller's. It finishes what
+// another relay has left half done. [Relay.Serve] has to follow.
+func Open(root int) (*Relay, error) {
+	r := &relay{handles: map[uint64]*handle{}, in: make([]byte, maxIO+4096), out: make([]byte, maxIO+4096), log: func(string) {}}
+	if err := r.nodes.begin(root); err != nil {
+		return nil, err
 	}
-	r := &relay{fd: fd, handles: map[uint64]*handle{}, in: make([]byte, maxIO+4096), out: make([]byte, maxIO+4096), log: log}
+	if err := r.recover(); err != nil {
+		r.end()
+		return nil, fmt.Errorf("finish what was left half done: %w", err)
+	}
+	return &Relay{r}, nil
+}
+
+// Serve answers the kernel on fd, a descriptor of /dev/fuse that a file system has been mounted with. It blocks until the file
+// system is unmounted everywhere, then returns nil, and leaves nothing open but the two descriptors. log gets a
+// line about what should not be. It can be called once.
+func (rl *Relay) Serve(fd int, log func(string)) error {
+	r := rl.r
+	r.fd, r.log = fd, log
 	done := make(chan error, 1)
 	go func() {
 		// The masks of files come from the kernel. The thread ends with this goroutine, as it is locked.
@@ -63,8 +78,9 @@ func Serve(fd, root int, log func(string)) error {
 		err := unix.Unshare(unix.CLONE_FS)
 		if err == nil {
 			unix.Umask(0)
-			err = r.run(root)
+			err = r.run()
 		}
+		r.end()
 		done <- err
 	}()
 	if err := <-done; err != nil {
@@ -74,14 +90,7 @@ func Serve(fd, root int, log func(string)) error {
 }
 
 // run serves until the file system is gone.
-func (r *relay) run(root int) error {
-	if err := r.nodes.begin(root); err != nil {
-		return err
-	}
-	defer r.end()
-	if err := r.recover(); err != nil {
-		return err
-	}
+func (r *relay) run() error {
 	for {
 		n, err := unix.Read(r.fd, r.in)
 		switch {

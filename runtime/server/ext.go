@@ -90,12 +90,15 @@ func (s *served) mountExt(c *Config) error {
 	if err := errors.Join(mnt.Detach(at), os.Remove(at)); err != nil {
 		return err
 	}
+	if s.relay, err = relay.Open(s.below); err != nil {
+		return fmt.Errorf("write to %s: %w", s.image.Path, err)
+	}
 	return s.mountFuse(c, mnt.Attr{NoSuid: !c.many(), NoDev: true})
 }
 
 // serveWritable relays until the image is unmounted everywhere, and waits until fuse2fs has written everything.
 func (s *served) serveWritable(log *logger) error {
-	err := relay.Serve(s.dev, s.below, func(line string) { log.print(s.image.Path + ": " + line) })
+	err := s.relay.Serve(s.dev, func(line string) { log.print(s.image.Path + ": " + line) })
 	unix.Close(s.dev) // whoever still waits for an answer gets an error
 	unix.Close(s.below)
 	return errors.Join(err, s.mounter.Wait(), s.file.Close())

@@ -13,6 +13,7 @@ import (
 
 	"coracle/runtime/cgroup"
 	"coracle/runtime/mnt"
+	"coracle/runtime/relay"
 	"coracle/runtime/stage"
 	"coracle/squash"
 	"coracle/squash/fuse"
@@ -34,6 +35,7 @@ type served struct {
 
 	mounter *exec.Cmd // of an ext file system: the process that serves it
 	below   int       // of one that is written to: its root as that process shows it, or -1
+	relay   *relay.Relay
 }
 
 // Main is the server's process: it serves until its images are unused and returns the exit status.
