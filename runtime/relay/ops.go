@@ -68,6 +68,16 @@ func (r *relay) dispatch(h *fusewire.InHeader, arg []byte) (int, error) {
 	return 0, unix.ENOSYS
 }
 
+// changes tells whether a request changes something.
+func changes(op uint32) bool {
+	switch op {
+	case fusewire.OpWrite, fusewire.OpSetattr, fusewire.OpMknod, fusewire.OpMkdir, fusewire.OpSymlink, fusewire.OpCreate, fusewire.OpLink,
+		fusewire.OpUnlink, fusewire.OpRmdir, fusewire.OpRename, fusewire.OpRename2, fusewire.OpSetxattr, fusewire.OpRemovexattr, fusewire.OpFallocate:
+		return true
+	}
+	return false
+}
+
 // dispatchDir carries out what happens to a name in the directory d.
 func (r *relay) dispatchDir(h *fusewire.InHeader, d *node, arg []byte) (int, error) {
 	switch h.Opcode {

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"time"
 
 	"coracle/fusewire"
 
@@ -38,7 +39,15 @@ type relay struct {
 	last    uint64 // handle
 	in, out []byte
 	log     func(string)
+
+	dirty   bool      // something has changed since it was written to disk
+	flushed time.Time // when everything was
+	sync    int       // descriptor of a file of ours, or -1
 }
+
+// flushEvery is how long changes stay in the memory of fuse2fs alone at most: that is lost when everything is killed at once, as
+// batch systems do when a job's time is over.
+const flushEvery = 15 * time.Second
 
 // A handle is an open file or directory.
 type handle struct {
@@ -54,7 +63,7 @@ type Relay struct{ r *relay }
 // Open gets ready to serve the tree below the directory root, an open descriptor that stays the caller's. It finishes what
 // another relay has left half done. [Relay.Serve] has to follow.
 func Open(root int) (*Relay, error) {
-	r := &relay{handles: map[uint64]*handle{}, in: make([]byte, maxIO+4096), out: make([]byte, maxIO+4096), log: func(string) {}}
+	r := &relay{sync: -1, handles: map[uint64]*handle{}, in: make([]byte, maxIO+4096), out: make([]byte, maxIO+4096), log: func(string) {}}
 	if err := r.nodes.begin(root); err != nil {
 		return nil, err
 	}
@@ -91,7 +100,9 @@ func (rl *Relay) Serve(fd int, log func(string)) error {
 
 // run serves until the file system is gone.
 func (r *relay) run() error {
+	r.flushed = time.Now()
 	for {
+		r.flushInTime()
 		n, err := unix.Read(r.fd, r.in)
 		switch {
 		case err == unix.EINTR, err == unix.EAGAIN, err == unix.ENOENT: // ENOENT: the request was aborted
@@ -108,12 +119,44 @@ func (r *relay) run() error {
 	}
 }
 
+// flushInTime waits for a request, and has everything written to disk when that is due.
+func (r *relay) flushInTime() {
+	for r.dirty {
+		if left := flushEvery - time.Since(r.flushed); left > 0 {
+			set := []unix.PollFd{{Fd: int32(r.fd), Events: unix.POLLIN}}
+			if n, err := unix.Poll(set, int(left.Milliseconds())+1); n > 0 || err != nil {
+				return
+			}
+			continue
+		}
+		r.flush()
+	}
+}
+
+// flush has everything written to disk: that is what fuse2fs does at fsync(2) of any file that is open for writing.
+func (r *relay) flush() {
+	if r.sync < 0 {
+		var err error
+		const flags = unix.O_WRONLY | unix.O_CREAT | unix.O_NOFOLLOW | unix.O_CLOEXEC
+		if r.sync, err = unix.Openat(r.nodes.hidden.fd, syncName, flags, 0o600); err != nil {
+			r.sync = -1
+		}
+	}
+	if r.sync >= 0 {
+		unix.Fsync(r.sync)
+	}
+	r.dirty, r.flushed = false, time.Now()
+}
+
 // end closes what is open and removes what was kept for open files.
 func (r *relay) end() {
 	for _, h := range r.handles {
 		if h.fd >= 0 {
 			unix.Close(h.fd)
 		}
+	}
+	if r.sync >= 0 {
+		unix.Close(r.sync)
 	}
 	r.sweep()
 	r.nodes.end()
@@ -132,6 +175,7 @@ func (r *relay) serve(req []byte) {
 			r.reply(unique, 0, unix.EIO)
 		}
 	}()
+	r.dirty = r.dirty || changes(h.Opcode)
 	n, err := r.dispatch(h, req[fusewire.InHeaderSize:])
 	if errno := errnoOf(err); errno != noReply {
 		r.reply(unique, n, errno)

@@ -33,7 +33,7 @@ func begin(t *testing.T, files ...string) (*relay, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &relay{fd: -1, handles: map[uint64]*handle{}, out: make([]byte, 2*maxXattr), log: func(s string) { t.Error(s) }}
+	r := &relay{fd: -1, sync: -1, handles: map[uint64]*handle{}, out: make([]byte, 2*maxXattr), log: func(s string) { t.Error(s) }}
 	if err := r.nodes.begin(root); err != nil {
 		t.Fatal(err)
 	}
@@ -182,6 +182,21 @@ func TestOpenUnlinked(t *testing.T) {
 	want(t, dir, map[string]string{"upper/a": "upper/b", "upper/b": ""})
 }
 
+// What has changed is written to disk, and what that takes is removed at the end (begin looks).
+func TestFlush(t *testing.T) {
+	r, dir := begin(t, "upper/a")
+	r.flushInTime() // nothing has changed
+	want(t, dir, map[string]string{"work/.coracle/sync": ""})
+	for range 2 {
+		r.dirty = true
+		r.flushInTime() // it was never written
+		if r.dirty || r.flushed.IsZero() || r.sync < 0 {
+			t.Errorf("dirty %v, flushed %v, descriptor %d", r.dirty, r.flushed, r.sync)
+		}
+		r.flushed = r.flushed.Add(-flushEvery)
+	}
+}
+
 func TestTake(t *testing.T) {
 	r, _ := begin(t)
 	work, _, err := r.nodes.look(link{r.nodes.root, workName})
@@ -238,7 +253,7 @@ func FuzzDispatch(f *testing.F) {
 			t.Fatal(err)
 		}
 		defer unix.Close(root)
-		r := &relay{fd: -1, handles: map[uint64]*handle{}, out: make([]byte, maxIO+4096), log: func(string) {}}
+		r := &relay{fd: -1, sync: -1, handles: map[uint64]*handle{}, out: make([]byte, maxIO+4096), log: func(string) {}}
 		if err := r.nodes.begin(root); err != nil {
 			t.Fatal(err)
 		}

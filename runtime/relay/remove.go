@@ -12,6 +12,7 @@ const (
 	openPrefix = "open-"  // and the id of a node: a file that has no other name and is open
 	swapName   = "swap"   // what is between two places
 	intentName = "intent" // a symlink whose text tells what is going on
+	syncName   = "sync"   // an empty file
 )
 
 func (r *relay) unlink(d *node, arg []byte, directory bool) (int, error) {
@@ -322,14 +323,14 @@ func (r *relay) walk(path string) (link, error) {
 	return l, nil
 }
 
-// sweep removes the files that were open when they lost their names.
+// sweep removes the files that were open when they lost their names, and our own.
 func (r *relay) sweep() {
 	names, err := r.list(r.nodes.hidden)
 	if err != nil {
 		return
 	}
 	for _, name := range names {
-		if strings.HasPrefix(name, openPrefix) {
+		if strings.HasPrefix(name, openPrefix) || name == syncName {
 			unix.Unlinkat(r.nodes.hidden.fd, name, 0)
 		}
 	}
