@@ -140,5 +140,6 @@ int coracle_claim(uint64_t device, uint64_t inode);
 // Starts a detached process (spawn.c): 0 or an errno.
 int coracle_spawn(const char *path, char *const argv[], char *const envp[]);
 int coracle_spawn_soon(const char *path, char *const argv[], char *const envp[]);
+void coracle_reap_soon(void);
 
 #endif

@@ -43,25 +43,25 @@ static int child(void *p) {
 	_exit(0);
 }
 
-// start makes both processes, with a stack for each.
-static int start(struct spawn *s, char *stacks, int flags) {
-	struct middle m = {.spawn = s, .stack = stacks + STACK, .flags = flags};
-	int reaper = 0;
-	prctl(PR_GET_CHILD_SUBREAPER, &reaper);
-	if (reaper)
-		prctl(PR_SET_CHILD_SUBREAPER, 0);
+// clone_middle starts the first of the two with all signals blocked: nothing may happen to them before the execve.
+static int clone_middle(struct middle *m, char *stack, int flags) {
 	uint64_t all = ~UINT64_C(0), old;
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &old, sizeof all);
-	int pid = clone(child, stack_top(stacks), CLONE_VM | CLONE_VFORK, &m);
-	if (pid < 0)
-		s->error = errno;
-	else
-		while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
-			;
+	int pid = clone(child, stack_top(stack), CLONE_VM | flags, m), err = errno;
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, sizeof old);
-	if (reaper)
-		prctl(PR_SET_CHILD_SUBREAPER, 1);
-	return s->error;
+	errno = err;
+	return pid;
+}
+
+static void reap(int pid) {
+	while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
+		;
+}
+
+static int is_subreaper(void) {
+	int on = 0;
+	prctl(PR_GET_CHILD_SUBREAPER, &on);
+	return on;
 }
 
 // coracle_spawn starts path as a grandchild whose parent is gone, so that it belongs to init (or the next
@@ -72,20 +72,43 @@ int coracle_spawn(const char *path, char *const argv[], char *const envp[]) {
 	char *stacks = malloc(2 * STACK);
 	if (stacks == NULL)
 		return ENOMEM;
-	int err = start(&s, stacks, CLONE_VFORK);
+	struct middle m = {.spawn = &s, .stack = stacks + STACK, .flags = CLONE_VFORK};
+	int reaper = is_subreaper();
+	if (reaper)
+		prctl(PR_SET_CHILD_SUBREAPER, 0);
+	int pid = clone_middle(&m, stacks, CLONE_VFORK);
+	if (pid < 0)
+		s.error = errno;
+	else
+		reap(pid);
+	if (reaper)
+		prctl(PR_SET_CHILD_SUBREAPER, 1);
 	free(stacks);
-	return err;
+	return s.error;
 }
 
-// coracle_spawn_soon does not wait for the execve: what it is given has to stay. An execve that fails is found out by whoever
-// waits for the process to do something.
+// The child of coracle_spawn_soon, until it has been waited for.
+static int soon;
+
+// coracle_spawn_soon waits for nothing, so that both sides have a processor from the beginning: what it is given has to stay. An
+// execve that fails is found out by whoever waits for the process to do something.
 int coracle_spawn_soon(const char *path, char *const argv[], char *const envp[]) {
+	if (is_subreaper()) // it has to be lifted until the child has ended
+		return coracle_spawn(path, argv, envp);
 	static struct spawn s;
+	static struct middle m;
 	char *stacks = malloc(2 * STACK); // it stays, too
 	if (stacks == NULL)
 		return ENOMEM;
-	s.path = path;
-	s.argv = argv;
-	s.envp = envp;
-	return start(&s, stacks, 0);
+	s = (struct spawn){.path = path, .argv = argv, .envp = envp};
+	m = (struct middle){.spawn = &s, .stack = stacks + STACK};
+	soon = clone_middle(&m, stacks, 0);
+	return soon < 0 ? errno : 0;
+}
+
+// coracle_reap_soon sees to it that the payload has no child that it does not know.
+void coracle_reap_soon(void) {
+	if (soon > 0)
+		reap(soon);
+	soon = 0;
 }

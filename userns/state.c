@@ -85,6 +85,7 @@ static void restore_signals(const struct coracle_state *s) {
 // coracle_exec becomes the payload with the attributes in s; early: the Go runtime has not started, so that signals are
 // as they were. It returns an errno, or not at all.
 int coracle_exec(const char *path, char *const argv[], char *const envp[], const struct coracle_state *s, int early) {
+	coracle_reap_soon();
 	if (!early)
 		restore_signals(s);
 	// A process whose 0 to 2 are closed gets them closed again: at execve, so that

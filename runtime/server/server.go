@@ -285,7 +285,6 @@ func options(c *Config, s *served, log *logger) *fuse.Options {
 		Log:        func(line string) { log.print(s.image.Path + ": " + line) },
 
 		Programs: s.image.Programs,
-		Eager:    true,
 	}
 }
 

@@ -16,21 +16,13 @@ type conn struct{ fd int }
 // maxParts is how many pieces a reply may have, its header included.
 const maxParts = 8
 
-// setNonblock sets or clears O_NONBLOCK, which a descriptor that came through os.File or
-// a socket may have.
-func (c conn) setNonblock(on bool) error {
+// block clears O_NONBLOCK, which a descriptor that came through os.File or a socket may have.
+func (c conn) block() error {
 	fl, err := unix.FcntlInt(uintptr(c.fd), unix.F_GETFL, 0)
+	if err == nil && fl&unix.O_NONBLOCK != 0 {
+		_, err = unix.FcntlInt(uintptr(c.fd), unix.F_SETFL, fl&^unix.O_NONBLOCK)
+	}
 	if err != nil {
-		return fmt.Errorf("fuse descriptor %d: %w", c.fd, err)
-	}
-	want := fl &^ unix.O_NONBLOCK
-	if on {
-		want |= unix.O_NONBLOCK
-	}
-	if want == fl {
-		return nil
-	}
-	if _, err := unix.FcntlInt(uintptr(c.fd), unix.F_SETFL, want); err != nil {
 		return fmt.Errorf("fuse descriptor %d: %w", c.fd, err)
 	}
 	return nil

@@ -51,10 +51,6 @@ type Options struct {
 	// Programs are absolute paths in the image of what will be executed
 	// soon: their first blocks are decoded before somebody asks.
 	Programs []string
-
-	// Eager: requests are expected at once. For the first milliseconds the
-	// server polls for them instead of sleeping.
-	Eager bool
 }
 
 const defaultCacheBytes = 32 << 20
@@ -112,8 +108,6 @@ type server struct {
 	workers sync.WaitGroup
 	started atomic.Int32
 
-	eager eager // the leader's
-
 	done chan struct{} // closed when the mount is gone, or on error
 	once sync.Once
 	err  error // why done was closed
@@ -156,9 +150,8 @@ func New(img *squash.Reader, o *Options) (*Server, error) {
 func (srv *Server) Serve(fd int) error {
 	s := srv.s
 	s.conn = conn{fd}
-	err := s.setNonblock(false)
+	err := s.block()
 	if err == nil {
-		s.startEager()
 		s.token <- struct{}{}
 		s.startWorker()
 		<-s.done
@@ -284,7 +277,7 @@ func (w *worker) run() {
 
 // next reads and serves one request; false means that the mount is gone.
 func (w *worker) next() bool {
-	n, errno := w.s.next(w.in)
+	n, errno := w.s.read(w.in)
 	switch errno {
 	case 0:
 		if n == 0 {

@@ -7,8 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
-
-	"golang.org/x/sys/unix"
 )
 
 // elfFile is the head of an ELF file with two program headers, the second of which names an interpreter.
@@ -111,43 +109,4 @@ func TestWarmUp(t *testing.T) {
 			}
 		}
 	}
-}
-
-// A server that polls takes what is there and what comes at once; when nothing comes it goes over to sleeping.
-func TestEager(t *testing.T) {
-	var pipe [2]int
-	must(t, unix.Pipe2(pipe[:], unix.O_CLOEXEC))
-	defer unix.Close(pipe[0])
-	defer unix.Close(pipe[1])
-	img := smallImage(t)
-	s, err := newServer(img, &Options{ReadAhead: -1, Eager: true})
-	must(t, err)
-	defer s.cache.close()
-	s.conn = conn{pipe[0]}
-	s.startEager()
-	buf := make([]byte, 16)
-	_, err = unix.Write(pipe[1], []byte("first"))
-	must(t, err)
-	if n, errno := s.next(buf); errno != 0 || string(buf[:n]) != "first" {
-		t.Fatalf("next: %q, %v", buf[:max(n, 0)], errno)
-	}
-	done := make(chan string)
-	go func() {
-		n, _ := s.next(buf)
-		done <- string(buf[:max(n, 0)])
-	}()
-	for nonblocking(t, pipe[0]) { // until it has given up polling
-		unix.Nanosleep(&unix.Timespec{Nsec: 1e6}, nil)
-	}
-	_, err = unix.Write(pipe[1], []byte("second"))
-	must(t, err)
-	if got := <-done; got != "second" {
-		t.Errorf("next after polling: %q, want %q", got, "second")
-	}
-}
-
-func nonblocking(t *testing.T, fd int) bool {
-	fl, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
-	must(t, err)
-	return fl&unix.O_NONBLOCK != 0
 }
