@@ -103,6 +103,7 @@ func TestPlain(t *testing.T) {
 		{"fi", false},
 		{"f() { X=1; }", false},
 		{"X='", false},
+		{"if [ -n x ]; then X=1; else A[b=1; fi", false},
 		{"X=1\rY=2", false},
 		{strings.Repeat("if [ x = x ]; then ", 50) + "X=1" + strings.Repeat("; fi", 50), false},
 		{"X=" + strings.Repeat("${NOPE:-", 50) + strings.Repeat("}", 50), false},

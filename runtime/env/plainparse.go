@@ -228,7 +228,7 @@ func (p *plainParser) assigns(node *plainNode) bool {
 // no here-documents.
 func (p *plainParser) skip(word string) bool {
 	for {
-		if strings.ContainsAny(word, "&|<>()") {
+		if strings.ContainsAny(word, "&|<>()") || word != "[" && strings.Contains(word, "[") { // an element of an array, perhaps
 			return false
 		}
 		switch word {
