@@ -277,7 +277,7 @@ func layerHint(err error) string {
 	case errors.Is(err, runtime.ErrWriters):
 		return "add :ro to all but one"
 	case errors.As(err, &file) && errors.As(err, &missing) && len(missing.Similar) == 0:
-		return "for a new one: coracle overlay create " + file.path
+		return "for a new one: coracle overlay create " + file.path + " (a directory; with --size MIB an ext4 file)"
 	case errors.As(err, &foreign):
 		return foreignHint(foreign)
 	case errors.As(err, &unclean):

@@ -100,7 +100,7 @@ func (f *overlayFlags) create(c *cli, path string) error {
 		return f.addPartition(c, path)
 	}
 	if exists(path) {
-		return fmt.Errorf("%s is there already", path)
+		return fmt.Errorf("%s is there already: choose another name, or remove it", path)
 	}
 	if f.size != "" || f.sparse || f.fakeroot {
 		return f.createImage(c, path)
