@@ -44,9 +44,14 @@ func (r *relay) mknod(h *fusewire.InHeader, d *node, arg []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	return r.makeIn(h, d, l, func(dir int) error { return unix.Mknodat(dir, l.name, in.Mode, int(decodeDev(in.Rdev))) })
+}
+
+// makeIn makes what l names in the directory d, by do, and answers with it.
+func (r *relay) makeIn(h *fusewire.InHeader, d *node, l link, do func(dir int) error) (int, error) {
 	dir, err := r.nodes.dir(d)
 	if err == nil {
-		err = unix.Mknodat(dir, l.name, in.Mode, int(decodeDev(in.Rdev)))
+		err = do(dir)
 	}
 	if err != nil {
 		return 0, err
@@ -63,14 +68,7 @@ func (r *relay) mkdir(h *fusewire.InHeader, d *node, arg []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	dir, err := r.nodes.dir(d)
-	if err == nil {
-		err = unix.Mkdirat(dir, l.name, in.Mode)
-	}
-	if err != nil {
-		return 0, err
-	}
-	return r.made(h, l)
+	return r.makeIn(h, d, l, func(dir int) error { return unix.Mkdirat(dir, l.name, in.Mode) })
 }
 
 func (r *relay) symlink(h *fusewire.InHeader, d *node, arg []byte) (int, error) {
@@ -82,14 +80,7 @@ func (r *relay) symlink(h *fusewire.InHeader, d *node, arg []byte) (int, error) 
 	if !ok {
 		return 0, unix.EINVAL
 	}
-	dir, err := r.nodes.dir(d)
-	if err == nil {
-		err = unix.Symlinkat(string(text), dir, l.name)
-	}
-	if err != nil {
-		return 0, err
-	}
-	return r.made(h, l)
+	return r.makeIn(h, d, l, func(dir int) error { return unix.Symlinkat(string(text), dir, l.name) })
 }
 
 // create makes a file and opens it.
