@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -138,5 +139,65 @@ func TestKillLaunchScratch(t *testing.T) {
 		what := fmt.Sprintf("killed after %v", delay)
 		empty(t, scratch, what)
 		gone(t, before, what)
+	}
+}
+
+// A server that is killed while fuse2fs comes up for it leaves nobody behind, no lock on the image, and a file system that is clean.
+func TestKillServerOfImage(t *testing.T) {
+	needOverlay(t)
+	if err := features["fuse2fs"](); err != nil && inCI() {
+		t.Fatalf("[fuse2fs] is missing, and nothing may be skipped in CI: %v", err)
+	} else if err != nil {
+		t.Skipf("no fuse2fs: %v", err)
+	}
+	const kills = 60
+	before, others := files(), processes()
+	layer := filepath.Join(t.TempDir(), "layer.img")
+	if out, err := launch(t, "overlay", "create", "--size", "8", "--sparse", layer).CombinedOutput(); err != nil {
+		t.Fatalf("overlay create: %v\n%s", err, out)
+	}
+	begin := time.Now()
+	if out, err := launch(t, "exec", "--overlay", layer, busybox(), "true").CombinedOutput(); err != nil {
+		t.Fatalf("exec true: %v\n%s", err, out)
+	}
+	whole := time.Since(begin)
+	for i := range kills {
+		delay := whole * time.Duration(i) / kills
+		cmd := launch(t, "exec", "--overlay", layer, busybox(), "sleep", "60")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(delay)
+		for _, p := range servers(others) {
+			if strings.HasPrefix(p.cmdline, "coracle: image server") {
+				syscall.Kill(p.pid, syscall.SIGKILL)
+			}
+		}
+		cmd.Process.Kill()
+		cmd.Wait()
+		what := fmt.Sprintf("server killed after %v", delay)
+		gone(t, before, what)
+		free(t, layer, what)
+	}
+}
+
+// free fails the test where an image is locked, or its file system is not clean.
+func free(t *testing.T, image, what string) {
+	t.Helper()
+	f, err := os.Open(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	err = syscall.EWOULDBLOCK
+	for deadline := time.Now().Add(patience()); err != nil && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) // the kernel closes the files of a killed process a little later
+	}
+	if err != nil {
+		t.Errorf("%s: lock %s: %v", what, image, err)
+	}
+	state := make([]byte, 2) // s_state of the superblock
+	if _, err := f.ReadAt(state, 1024+0x3a); err != nil || state[0]&3 != 1 {
+		t.Errorf("%s: the state of the file system in %s: %v, %v; want 1", what, image, state, err)
 	}
 }

@@ -185,8 +185,8 @@ static char **arguments(int *argc) {
 	return end - *argc;
 }
 
-// play plays the part that the memfd fd describes.
-static void play(int fd) {
+// play plays the part that the memfd fd describes. at is where a guard's mount is.
+static void play(int fd, const char *at) {
 	struct coracle_header h;
 	if (pread(fd, &h, sizeof h, 0) != sizeof h || memcmp(h.magic, CORACLE_MAGIC, sizeof h.magic) != 0)
 		return;
@@ -203,6 +203,8 @@ static void play(int fd) {
 		coracle_become_server(&h, fd);
 	else if (h.role == ROLE_DETACH)
 		coracle_detach(&h, fd);
+	else if (h.role == ROLE_GUARD && at != NULL)
+		coracle_guard(&h, at);
 }
 
 __attribute__((constructor)) static void coracle_constructor(void) {
@@ -215,7 +217,7 @@ __attribute__((constructor)) static void coracle_constructor(void) {
 	if (!coracle_shown_limits())
 		_exit(255);
 	if (argc >= 2 && strncmp(argv[0], stage_prefix, sizeof stage_prefix - 1) == 0) {
-		play(atoi(argv[1]));
+		play(atoi(argv[1]), argv[2]);
 		return;
 	}
 	coracle_start_standby(argc, argv);

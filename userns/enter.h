@@ -11,7 +11,7 @@
 #define CORACLE_PATH_LEN 128
 
 // The parts that a re-executed binary can play.
-enum { ROLE_NONE = 0, ROLE_ENTER = 1, ROLE_SERVE = 2, ROLE_DETACH = 3, ROLE_STANDBY = 4 };
+enum { ROLE_NONE = 0, ROLE_ENTER = 1, ROLE_SERVE = 2, ROLE_DETACH = 3, ROLE_STANDBY = 4, ROLE_GUARD = 5 };
 
 #define CORACLE_JOINS 8
 
@@ -34,11 +34,11 @@ struct coracle_header {
 	uint32_t role;
 	uint32_t namespaces; // CLONE_NEW* to unshare, without CLONE_NEWUSER
 	uint32_t flags;
-	int32_t sock;        // ENTER: descriptor that the server answers on, or -1
+	int32_t sock;        // ENTER: descriptor that the server answers on, or -1; GUARD: what the server is known by
 	int32_t pidfd;       // SERVE: descriptor of the first client, or -1; STANDBY: the claim on the image, or -1
 	int32_t listener;    // SERVE: listening socket for further clients, or -1
 	int32_t report;      // DETACH, ENTER with FLAG_INSTANCE: where the starter listens
-	int32_t ended;       // the same: where the init tells how the payload ended
+	int32_t ended;       // the same: where the init tells how the payload ended; GUARD: what the one that mounts is known by
 	int32_t image;       // DETACH: an image file without a name, or -1
 	int32_t out, err;    // DETACH: standard output and error
 	int32_t join[CORACLE_JOINS]; // ENTER with FLAG_VISIT: namespaces, the user namespace first; -1 none
@@ -110,6 +110,7 @@ int coracle_exec(const char *path, char *const argv[], char *const envp[], const
 int coracle_fail(const char *step, int err);
 void coracle_become_server(struct coracle_header *h, int fd);
 void coracle_detach(const struct coracle_header *h, int fd);
+void coracle_guard(const struct coracle_header *h, const char *at);
 int coracle_visit(const struct coracle_header *h);
 void coracle_degrade(const char *why);
 int coracle_new_user(struct coracle_header *h);

@@ -42,6 +42,8 @@ const (
 	Detach Role = C.ROLE_DETACH // the first process of an instance, before its launch
 
 	Standby Role = C.ROLE_STANDBY // an image server that has yet to be told what to serve
+
+	Guard Role = C.ROLE_GUARD // it unmounts what argv[2] names if the process at the other end of Sock is killed; Go never starts
 )
 
 // Flags of a [Header].
@@ -72,7 +74,7 @@ type Header struct {
 	UIDMap     string // lines of /proc/self/uid_map; the first one is the caller's own id
 	GIDMap     string
 	Report     int    // Detach, Enter with Instance: where the starter listens
-	Ended      int    // the same: where the init tells how the payload ended, once, as wait(2) does
+	Ended      int    // the same: where the init tells how the payload ended, once, as wait(2) does; Guard: what whoever mounts has open
 	Image      int    // Detach: an image file without a name, or -1
 	Out, Err   int    // Detach: standard output and error
 	Join       []int  // Enter with Visit: descriptors of namespaces, the user namespace first

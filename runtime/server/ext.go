@@ -75,25 +75,39 @@ func (s *served) mountExt(c *Config) error {
 	if !s.image.Writable {
 		return s.runExt(c, s.mount, "ro")
 	}
-	at := s.mount + "-below"
-	if err := os.Mkdir(at, 0o700); err != nil {
-		return err
-	}
-	// hard_remove: libfuse would rename what is removed and open. The time-outs: nobody else changes anything.
-	if err := s.runExt(c, at, "rw,hard_remove,entry_timeout=1000000,negative_timeout=1000000"); err != nil {
-		return err
-	}
-	var err error
-	if s.below, err = unix.Open(at, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
-		return err
-	}
-	if err := errors.Join(mnt.Detach(at), os.Remove(at)); err != nil {
+	err := s.mountBelow(c)
+	if err != nil {
 		return err
 	}
 	if s.relay, err = relay.Open(s.below); err != nil {
 		return fmt.Errorf("write to %s: %w", s.image.Path, err)
 	}
 	return s.mountFuse(c, mnt.Attr{NoSuid: !c.many(), NoDev: true})
+}
+
+// mountBelow mounts an ext file system that is written to where nobody but this process has it: at s.below.
+func (s *served) mountBelow(c *Config) error {
+	at := s.mount + "-below"
+	if err := os.Mkdir(at, 0o700); err != nil {
+		return err
+	}
+	g, err := newGuard(at)
+	if err != nil {
+		return fmt.Errorf("guard the mount of %s: %w", s.image.Path, err)
+	}
+	// hard_remove: libfuse would rename what is removed and open. The time-outs: nobody else changes anything.
+	if err = s.runExt(c, at, "rw,hard_remove,entry_timeout=1000000,negative_timeout=1000000", g.mounter); err == nil {
+		s.below, err = unix.Open(at, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	}
+	if err == nil {
+		err = errors.Join(mnt.Detach(at), os.Remove(at))
+	}
+	if err != nil {
+		g.abandon()
+		return err
+	}
+	g.dismiss()
+	return nil
 }
 
 // serveWritable relays until the image is unmounted everywhere, and waits until fuse2fs has written everything.
@@ -104,8 +118,8 @@ func (s *served) serveWritable(log *logger) error {
 	return errors.Join(err, s.mounter.Wait(), s.file.Close())
 }
 
-// runExt has fuse2fs mount the file system at a directory.
-func (s *served) runExt(c *Config, at, options string) error {
+// runExt has fuse2fs mount the file system at a directory. It inherits more.
+func (s *served) runExt(c *Config, at, options string, more ...*os.File) error {
 	options += ",fakeroot,nosuid,nodev" // nobody is asked for permission, as on a mount of squashfs
 	if s.image.Offset > 0 {
 		options += ",offset=" + strconv.FormatInt(s.image.Offset, 10)
@@ -121,7 +135,7 @@ func (s *served) runExt(c *Config, at, options string) error {
 	// -s: one thread. To end another, the C library would load one more library, from a tree that is not there any more.
 	s.mounter = exec.Command(c.ExtMount, "-f", "-s", "-o", options, "/proc/self/fd/3", at)
 	s.mounter.Dir, s.mounter.Env = "/", []string{"LC_ALL=C", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
-	s.mounter.ExtraFiles, s.mounter.Stderr = []*os.File{s.file}, words
+	s.mounter.ExtraFiles, s.mounter.Stderr = append([]*os.File{s.file}, more...), words
 	s.mounter.SysProcAttr = &syscall.SysProcAttr{AmbientCaps: []uintptr{unix.CAP_SYS_ADMIN}}
 	if !s.image.Writable { // else it has to write what it still has, and ends when the mount is nobody's
 		s.mounter.SysProcAttr.Pdeathsig = syscall.SIGKILL
