@@ -49,8 +49,28 @@ func Launch(p *Plan, waiting func(took time.Duration)) error {
 	if waiting != nil && sock >= 0 && p.Extract.Dir != "" {
 		waitForImages(sock, waiting)
 	}
+	h := p.entry()
+	h.Sock = sock
+	if p.Instance != "" {
+		if err := inheritReport(&h); err != nil {
+			return err
+		}
+	}
+	fd, err := p.write(&h)
+	if err != nil {
+		return err
+	}
+	userns.Mark("plan written down")
+	if p.Instance != "" {
+		return stage.Become(fd, p.Timing, "instance", p.Instance)
+	}
+	return stage.Become(fd, p.Timing, "enter")
+}
+
+// entry is what the second stage is to do.
+func (p *Plan) entry() userns.Header {
 	h := p.header()
-	h.Role, h.Sock, h.Namespaces = userns.Enter, sock, p.namespaces()
+	h.Role, h.Namespaces, h.Steps = userns.Enter, p.namespaces(), p.steps()
 	if p.Fakeroot == "" {
 		h.Flags |= userns.Lock
 	}
@@ -60,25 +80,33 @@ func Launch(p *Plan, waiting func(took time.Duration)) error {
 	if p.Init {
 		h.Flags |= userns.Init
 	}
-	if p.Instance != "" {
-		if err := inheritReport(&h); err != nil {
-			return err
-		}
+	if p.Timing {
+		h.Flags |= userns.Noted
 	}
-	h.Steps = p.steps()
+	return h
+}
+
+// write makes the memfd of the second stage.
+func (p *Plan) write(h *userns.Header) (int, error) {
 	travels := *p
 	if p.Command != nil {
 		travels.Env = env.Spec{} // it has come down to the command
 	}
-	fd, err := stage.File(&h, &travels)
-	if err != nil {
-		return err
+	return stage.File(h, &travels)
+}
+
+// WriteFor makes the memfd of a launch that another process carries out, which finds the image server with the key running. ok is
+// false when that process has more to do than the constructor's steps.
+func (p *Plan) WriteFor(key string) (fd int, ok bool) {
+	if p.Share == "" || p.Share != key || !p.Limits.Zero() {
+		return -1, false
 	}
-	userns.Mark("plan written down")
-	if p.Instance != "" {
-		return stage.Become(fd, p.Timing, "instance", p.Instance)
+	h := p.entry()
+	if len(h.Steps) == 0 {
+		return -1, false
 	}
-	return stage.Become(fd, p.Timing, "enter")
+	fd, err := p.write(&h)
+	return fd, err == nil
 }
 
 // header is what the user namespaces of the launch and of its image server have in common.
@@ -139,13 +167,13 @@ func (e *StageError) Unwrap() error { return e.Err }
 
 // RunStage plays this process's part if it is a stage of a launch, and tells whether it is. Call it first in main. A server
 // ends the process; the last stage of a launch becomes the payload or returns its failure
-// as a [StageError].
-func RunStage() (isStage bool, err error) {
+// as a [StageError]. plan is for a server.
+func RunStage(plan server.Planner) (isStage bool, err error) {
 	userns.LiftAddressSpace()
 	o := userns.Stage()
 	switch o.Role {
 	case userns.Serve, userns.Standby:
-		os.Exit(server.Main(o))
+		os.Exit(server.Main(o, plan))
 	case userns.Enter:
 		var p Plan
 		if err := stage.Read(o.FD, o.Plan, &p); err != nil {

@@ -185,13 +185,17 @@ static char **arguments(int *argc) {
 	return end - *argc;
 }
 
-// play plays the part that the memfd fd describes. at is where a guard's mount is.
-static void play(int fd, const char *at) {
+// coracle_play plays the part that the memfd fd describes. sock: where the image server answers, or -1: the memfd tells. at is where a
+// guard's mount is.
+void coracle_play(int fd, int sock, const char *at) {
 	struct coracle_header h;
 	if (pread(fd, &h, sizeof h, 0) != sizeof h || memcmp(h.magic, CORACLE_MAGIC, sizeof h.magic) != 0)
 		return;
 	h.uid_map[CORACLE_MAP_LEN - 1] = h.gid_map[CORACLE_MAP_LEN - 1] = 0;
 	h.new_uid_map[CORACLE_PATH_LEN - 1] = h.new_gid_map[CORACLE_PATH_LEN - 1] = 0;
+	if (sock >= 0)
+		h.sock = sock;
+	coracle_timing |= (h.flags & FLAG_TIMING) != 0;
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
 	prctl(PR_SET_NAME, "coracle", 0, 0, 0);
 	coracle_outcome.fd = fd;
@@ -217,10 +221,10 @@ __attribute__((constructor)) static void coracle_constructor(void) {
 	if (!coracle_shown_limits())
 		_exit(255);
 	if (argc >= 2 && strncmp(argv[0], stage_prefix, sizeof stage_prefix - 1) == 0) {
-		play(atoi(argv[1]), argv[2]);
+		coracle_play(atoi(argv[1]), -1, argv[2]);
 		return;
 	}
-	coracle_start_standby(argc, argv);
+	coracle_begin_launch(argc, argv);
 	if (coracle_is_action(argc, argv))
 		coracle_start_brief(argc, argv);
 }

@@ -15,6 +15,13 @@ enum { ROLE_NONE = 0, ROLE_ENTER = 1, ROLE_SERVE = 2, ROLE_DETACH = 3, ROLE_STAN
 
 #define CORACLE_JOINS 8
 
+#define CORACLE_CALL_MAGIC "CORCALL\1"
+#define CORACLE_CALL_GROUPS 64
+#define CORACLE_CALL_LIMITS 16 // RLIM_NLIMITS of Linux
+#define CORACLE_CALL_TEXT 4096
+#define CORACLE_CALL_LEN (128 * 1024) // at most, strings included
+#define CORACLE_CALL_FDS 3           // a pidfd, the root and the working directory
+
 // The value that goes with a signal which is to stop an instance.
 #define CORACLE_STOP 0x636f7261
 
@@ -26,6 +33,7 @@ enum {
 	FLAG_HELPERS = 8,  // with a new user namespace: newuidmap and newgidmap write the maps
 	FLAG_INSTANCE = 16, // with FLAG_INIT: the init stays when the payload has ended
 	FLAG_VISIT = 32,   // join the namespaces in join, and create none
+	FLAG_TIMING = 64,  // the steps are noted one by one
 };
 
 // The head of the memfd that a stage is started with. Native byte order.
@@ -73,6 +81,20 @@ struct coracle_reply {
 	uint32_t degraded; // the user namespace has the caller's own ids only
 	// What failed, when status is not 0; why, when degraded is not; else the server's marks, where they are wanted.
 	char text[CORACLE_TEXT_LEN];
+};
+
+// What a launch tells an image server that is to plan it: the head, and behind it strings that end with a 0: the links of the
+// user, mount and pid namespaces, the security label, the control groups, the terminal, the arguments and the environment.
+struct coracle_call {
+	char magic[8];
+	uint32_t argc, envc;
+	uint32_t uid, gid;
+	uint32_t groups; // how many of group
+	uint32_t umask;
+	int32_t sid; // the session
+	uint32_t no_new_privs;
+	uint32_t group[CORACLE_CALL_GROUPS];
+	uint64_t hard[CORACLE_CALL_LIMITS]; // hard limits, by resource
 };
 
 // What the process had when it started, before the Go runtime changed it.
@@ -128,15 +150,21 @@ void coracle_mark_part(const char *what, size_t len);
 void coracle_marks(char *to, size_t size);
 void coracle_take_marks(const char *from, int server);
 void coracle_show_marks(void);
+void coracle_end_marks(void);
 
 // A server that is started on a guess (standby.c): where it waits for its configuration, or -1.
 extern int coracle_standby;
-void coracle_start_standby(int argc, char **argv);
+void coracle_begin_launch(int argc, char **argv);
 int coracle_is_action(int argc, char **argv);
 
 // Starts the Go runtime with settings of ours (brief.c). It returns only when there is no memory.
 void coracle_start_brief(int argc, char **argv);
 int coracle_claim(uint64_t device, uint64_t inode);
+
+// Launches that the image server plans (call.c).
+int coracle_name_calls(uint64_t device, uint64_t inode);
+int coracle_call(int argc, char **argv, uint64_t device, uint64_t inode, int *sock);
+void coracle_play(int fd, int sock, const char *at);
 
 // Starts a detached process (spawn.c): 0 or an errno.
 int coracle_spawn(const char *path, char *const argv[], char *const envp[]);

@@ -25,6 +25,7 @@ struct guess {
 	const char *image;
 	uint64_t device, inode;
 	int alone; // the launch wants a server of its own
+	int plain; // a server that is there may be able to plan it
 };
 
 static int is_one_of(const char *word, const char *const *list) {
@@ -66,13 +67,16 @@ static int is_image(const char *path) {
 // server, or none.
 static int guess(int argc, char **argv, struct guess *g) {
 	static const char *const others[] = {"--help", "-h", "--dry-run", "-n", "--fakeroot", "-f", NULL};
+	static const char *const involved[] = {"--writable-tmpfs", "--overlay", "-o", "--writable", "-w", "--scratch-overlay", "--net", "--hostname", "--unsquash", NULL};
 	int from = arguments_of(argc, argv), flag = 0;
+	g->plain = 1;
 	for (int i = from; from > 0 && i < argc; i++) {
 		struct stat st;
 		if (argv[i][0] == '-') {
 			if (is_one_of(argv[i], others))
 				return 0;
 			g->alone |= strcmp(argv[i], "--no-share") == 0;
+			g->plain &= !is_one_of(argv[i], involved);
 			flag = strchr(argv[i], '=') == NULL;
 			continue;
 		}
@@ -154,8 +158,18 @@ static void start(const struct guess *g, int claim) {
 		close(pair[0]);
 }
 
-// coracle_start_standby starts an image server where the command line looks as if the launch will need one that is not there.
-void coracle_start_standby(int argc, char **argv) {
+// join has the server that is there plan the launch, and begins to carry it out. It returns where that has not been possible.
+static void join(int argc, char **argv, const struct guess *g) {
+	int sock, fd = coracle_call(argc, argv, g->device, g->inode, &sock);
+	if (fd < 0)
+		return;
+	coracle_mark("planned by the image server", "");
+	coracle_play(fd, sock, NULL);
+}
+
+// coracle_begin_launch guesses whether the command line is that of a launch that needs an image server: one that is there may plan it, one
+// that is not is started.
+void coracle_begin_launch(int argc, char **argv) {
 	struct guess g = {.image = NULL};
 	if (argc < 2 || !guess(argc, argv, &g))
 		return;
@@ -163,8 +177,11 @@ void coracle_start_standby(int argc, char **argv) {
 		if (coracle_state.closed & (1u << fd))
 			open("/dev/null", O_RDWR);
 	int claim = g.alone ? -1 : coracle_claim(g.device, g.inode);
-	if (claim < 0 && !g.alone)
+	if (claim < 0 && !g.alone) {
+		if (g.plain)
+			join(argc, argv, &g);
 		return;
+	}
 	start(&g, claim);
 	if (claim >= 0)
 		close(claim);

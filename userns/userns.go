@@ -58,6 +58,8 @@ const (
 
 	Instance Flags = C.FLAG_INSTANCE // with Init: the init stays when the payload has ended
 	Visit    Flags = C.FLAG_VISIT    // join the namespaces in Join, and create none
+
+	Noted Flags = C.FLAG_TIMING // the steps are noted one by one, and shown at the end
 )
 
 // HeaderLen is the length in bytes of an encoded [Header].

@@ -159,9 +159,9 @@ func (a *actionFlags) ociFlag() flag {
 }
 
 // goThere changes to the directory where the user may have been. It returns the image's name as it is seen from there.
-func (b *bundle) goThere(image string) string {
+func (b *bundle) goThere(image string, env []string) string {
 	if exists(image) {
-		image = absolute(image, workingDirectory())
+		image = absolute(image, workingDirectory(env))
 	}
 	for _, dir := range b.startDirs() {
 		if os.Chdir(dir) == nil {

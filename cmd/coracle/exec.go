@@ -28,7 +28,7 @@ func buildAction(act runtime.Action) func() ([]flag, action) {
 				if err := a.bundle.permitted(&c.conf); err != nil {
 					return err
 				}
-				args[0] = a.bundle.goThere(args[0])
+				args[0] = a.bundle.goThere(args[0], c.env)
 			}
 			return c.launch(act, a, args)
 		}

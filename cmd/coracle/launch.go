@@ -19,6 +19,8 @@ import (
 	"coracle/runtime/env"
 	"coracle/runtime/probe"
 	"coracle/userns"
+
+	"golang.org/x/sys/unix"
 )
 
 // launch starts an action in an image. When all is well it does not return: the process
@@ -29,6 +31,9 @@ func (c *cli) launch(act runtime.Action, a *actionFlags, args []string) error {
 		return err
 	}
 	userns.Mark("flags, configuration")
+	if c.call != nil {
+		return c.planCall(&req, a)
+	}
 	if name, ok := strings.CutPrefix(args[0], instancePrefix); ok {
 		return c.visit(name, &req, a)
 	}
@@ -46,7 +51,7 @@ func (c *cli) request(act runtime.Action, a *actionFlags, args []string) (runtim
 		}
 	}
 	req, warnings, err := a.request(situation{
-		program: c.program, action: act, cwd: workingDirectory(), env: c.env, global: c.global, exists: exists, readFile: os.ReadFile,
+		program: c.program, action: act, cwd: workingDirectory(c.env), env: c.env, global: c.global, exists: exists, readFile: os.ReadFile,
 	}, args)
 	for _, w := range warnings {
 		c.warn(w)
@@ -108,12 +113,19 @@ func (c *cli) finish(req *runtime.Request, a *actionFlags, plan *runtime.Plan, t
 	return enc.Encode(plan)
 }
 
-// workingDirectory returns where we are. A directory that has been removed is named as the kernel does,
-// "/dir (deleted)": a launch may well do without it.
-func workingDirectory() string {
-	dir, err := os.Getwd()
+// workingDirectory returns where we are: by the name that the environment has for it, if that is right. A directory that has been removed is
+// named as the kernel does, "/dir (deleted)": a launch may well do without it.
+func workingDirectory(env []string) string {
+	if dir := getenv(env, "PWD"); filepath.IsAbs(dir) {
+		here, err := os.Stat(".")
+		there, err2 := os.Stat(dir)
+		if err == nil && err2 == nil && os.SameFile(here, there) {
+			return dir
+		}
+	}
+	dir, err := unix.Getwd()
 	if err != nil {
-		dir, _ = os.Readlink("/proc/self/cwd")
+		dir, _ = os.Readlink("/proc/thread-self/cwd")
 	}
 	if !filepath.IsAbs(dir) { // not even that can be known: it lies outside of our tree
 		return "/"
@@ -160,8 +172,11 @@ func (c *cli) tell(plan *runtime.Plan, took time.Duration) {
 
 // plan looks at the host and decides.
 func (c *cli) plan(req *runtime.Request, img *image.Image) (*runtime.Plan, error) {
-	caller := probe.Self(c.env)
+	caller := c.caller()
 	facts := probe.Facts("", caller)
+	if caller.Foreign && facts.User == "" {
+		return nil, errNotCalled // somebody has to be asked
+	}
 	if req.Fakeroot && !req.IgnoreSubUID {
 		facts.SubIDs = probe.SubIDs("", caller, facts.User)
 	}

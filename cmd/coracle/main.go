@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	goruntime "runtime"
+	"slices"
 	"strings"
 
 	"coracle/config"
@@ -19,7 +20,7 @@ import (
 func init() { goruntime.LockOSThread() }
 
 func main() {
-	if isStage, err := runtime.RunStage(); isStage {
+	if isStage, err := runtime.RunStage(planFor); isStage {
 		os.Exit(stageFailed(err))
 	}
 	if probe.IsTrial(os.Args) {
@@ -49,6 +50,7 @@ type cli struct {
 	global  globalFlags
 	conf    config.Config
 	set     []string // flags that stand there or have a variable of the environment, where the configuration is read
+	call    *call    // the launch is another process's; nil: our own
 	given   []string // flags of the command that stand on the command line, by their long names
 }
 
@@ -132,6 +134,9 @@ func (c *cli) runCommand(cmd command, args []string) error {
 		}
 		c.given = append(c.given, f.name)
 		if f.early != nil {
+			if c.call != nil {
+				return errNotCalled
+			}
 			if err := f.early(c); err != nil {
 				return err
 			}
@@ -147,6 +152,9 @@ func (c *cli) runCommand(cmd command, args []string) error {
 		if err := c.configure(flags); err != nil {
 			return err
 		}
+	}
+	if c.call != nil && !slices.Contains(called[:], cmd.name) {
+		return errNotCalled
 	}
 	return do(c, rest)
 }

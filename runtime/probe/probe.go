@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"coracle/runtime"
+	"coracle/userns"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,6 +29,9 @@ type Caller struct {
 	Env      []string
 
 	NoNewPrivs bool // no_new_privs is set: setuid bits do not count
+
+	Job     Job  // what tells jobs apart
+	Foreign bool // it is not this process, which only looks at the host in its place: no program is started for it
 }
 
 // Self describes the calling process. It sets the umask and sets it back: call it while
@@ -40,11 +44,29 @@ func Self(env []string) Caller {
 	c.TTY = terminal()
 	nnp, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)
 	c.NoNewPrivs = err == nil && nnp == 1
-	var u unix.Utsname
-	if unix.Uname(&u) == nil {
-		c.Release = unix.ByteSliceToString(u.Release[:])
-	}
+	c.Release = release()
+	c.Job = ownJob("")
 	return c
+}
+
+// Other describes the process that makes a call. This process must have its root and working directory by now.
+func Other(call *userns.Call) Caller {
+	c := Caller{
+		UID: call.UID, GID: call.GID, Groups: call.Groups, Umask: call.Umask, Arch: goruntime.GOARCH, Release: release(),
+		TTY: call.Terminal, Env: call.Env, NoNewPrivs: call.NoNewPrivs, Foreign: true,
+	}
+	c.Job = Job{Namespaces: call.Namespaces, Program: ownProgram(""), Label: strings.TrimSpace(call.Label), Limits: listLimits(call.HardLimits),
+		Groups: call.Groups, Cgroup: strings.TrimSpace(call.Cgroup), Session: call.SID}
+	return c
+}
+
+// release is uname -r.
+func release() string {
+	var u unix.Utsname
+	if unix.Uname(&u) != nil {
+		return ""
+	}
+	return unix.ByteSliceToString(u.Release[:])
 }
 
 // terminal returns the path of the first of standard input, output and error that is a terminal.
@@ -75,7 +97,7 @@ func facts(root string, c Caller) (runtime.Facts, string) {
 		Fuse:    Fuse(root),
 		UserNS:  UserNS(root),
 		Overlay: overlayExpected(c.Release),
-		Scope:   scope(root, c.Env),
+		Scope:   c.Job.scope(root, c.Env),
 	}
 	u := findUser(root, c)
 	f.User, f.Gecos, f.HomeDir, f.LoginSh = u.Name, u.Gecos, u.Home, u.Shell

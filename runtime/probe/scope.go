@@ -24,27 +24,70 @@ func jobKeys() []string {
 	}
 }
 
+// A Job is what the kernel says of a process that tells whether another one is of the same job.
+type Job struct {
+	Namespaces [3]string // what /proc/self/ns/ user, mnt and pid lead to; "" unknown
+	Program    string    // this program, down to the identity of its file
+	Label      string    // of the security module
+	Limits     string    // hard resource limits
+	Groups     []int     // supplementary groups
+	Cgroup     string    // /proc/self/cgroup
+	Session    int
+}
+
+// ownJob is this process's. root is where the host's /proc is read.
+func ownJob(root string) Job {
+	j := Job{Program: ownProgram(root), Label: readLine(root + "/proc/self/attr/current"), Cgroup: readLine(root + "/proc/self/cgroup")}
+	for i, ns := range []string{"user", "mnt", "pid"} {
+		j.Namespaces[i], _ = os.Readlink(root + "/proc/self/ns/" + ns)
+	}
+	var hard []uint64
+	for resource := range 16 { // RLIM_NLIMITS of Linux
+		var rl unix.Rlimit
+		if unix.Getrlimit(resource, &rl) != nil {
+			rl.Max = 0
+		}
+		hard = append(hard, rl.Max)
+	}
+	j.Limits = listLimits(hard)
+	j.Groups, _ = os.Getgroups()
+	j.Session, _ = unix.Getsid(0)
+	return j
+}
+
+func ownProgram(root string) string {
+	var self unix.Stat_t
+	if unix.Stat(root+"/proc/self/exe", &self) != nil {
+		return ""
+	}
+	return fmt.Sprintf("%d:%d:%d", self.Dev, self.Ino, self.Mtim.Nano())
+}
+
+func listLimits(hard []uint64) string {
+	var list []string
+	for _, limit := range hard {
+		list = append(list, strconv.FormatUint(limit, 10))
+	}
+	return strings.Join(list, " ")
+}
+
 // scope describes what launches must have in common to share an image server: the job or, outside of one,
-// the session; the namespaces that they start from; the security label; and the hard limits. root is
+// the session; the namespaces that they start from; the security label; the groups; and the hard limits. root is
 // where the host's /proc is read.
-func scope(root string, env []string) string {
+func (j *Job) scope(root string, env []string) string {
 	var b strings.Builder
 	part := func(name, value string) { b.WriteString(name + "=" + value + "\n") }
-	for _, ns := range []string{"user", "mnt", "pid"} {
-		link, err := os.Readlink(root + "/proc/self/ns/" + ns)
-		if err != nil {
+	for i, ns := range []string{"user", "mnt", "pid"} {
+		if j.Namespaces[i] == "" {
 			return "" // nothing to be sure of
 		}
-		part(ns, link)
+		part(ns, j.Namespaces[i])
 	}
-	// Another build of this program may speak to its servers in another way.
-	var self unix.Stat_t
-	if unix.Stat(root+"/proc/self/exe", &self) == nil {
-		part("program", fmt.Sprintf("%d:%d:%d", self.Dev, self.Ino, self.Mtim.Nano()))
-	}
-	part("label", readLine(root+"/proc/self/attr/current"))
-	part("limits", hardLimits())
-	part("cgroup", stepCgroup(readLine(root+"/proc/self/cgroup")))
+	part("program", j.Program) // another build may speak to its servers in another way
+	part("label", j.Label)
+	part("groups", fmt.Sprint(j.Groups))
+	part("limits", j.Limits)
+	part("cgroup", stepCgroup(j.Cgroup))
 	inJob := false
 	for _, key := range jobKeys() {
 		if v := lookup(env, key); v != "" {
@@ -53,7 +96,7 @@ func scope(root string, env []string) string {
 		}
 	}
 	if !inJob {
-		part(launchScope(root, env))
+		part(launchScope(root, j.Session, env))
 	}
 	return b.String()
 }
@@ -64,14 +107,13 @@ func scope(root string, env []string) string {
 // MPICH's process manager and its relatives (Hydra) make every rank the leader of a session of its own
 // and say only which descriptor leads to them; what the ranks share is the process that started those
 // sessions.
-func launchScope(root string, env []string) (name, value string) {
+func launchScope(root string, sid int, env []string) (name, value string) {
 	if v := lookup(env, "PMIX_NAMESPACE"); v != "" {
 		return "pmix", v + " " + lookup(env, "PMIX_SERVER_TMPDIR")
 	}
 	if v := lookup(env, "PMI_PORT"); v != "" {
 		return "pmi", v
 	}
-	sid, _ := unix.Getsid(0)
 	if lookup(env, "PMI_FD") != "" {
 		if parent := statField(root, sid, statParent); parent != "" {
 			pid, _ := strconv.Atoi(parent)
@@ -115,16 +157,4 @@ func cutLast(s, sep string) (before, after string, ok bool) {
 		return s, "", false
 	}
 	return s[:i], s[i+len(sep):], true
-}
-
-// hardLimits lists the hard resource limits of this process.
-func hardLimits() string {
-	var list []string
-	for resource := range 16 { // RLIM_NLIMITS of Linux
-		var rl unix.Rlimit
-		if unix.Getrlimit(resource, &rl) == nil {
-			list = append(list, strconv.FormatUint(rl.Max, 10))
-		}
-	}
-	return strings.Join(list, " ")
 }

@@ -38,7 +38,7 @@ func TestLaunchScope(t *testing.T) {
 		{"Hydra on a port", "pmi node1:3000", []string{"PMI_RANK=1", "PMI_PORT=node1:3000"}},
 		{"PMIx", "pmix 17 /tmp/x", []string{"PMIX_RANK=0", "PMIX_NAMESPACE=17", "PMIX_SERVER_TMPDIR=/tmp/x"}},
 	} {
-		name, value := launchScope(root, tt.env)
+		name, value := launchScope(root, sid, tt.env)
 		if got := name + " " + value; got != tt.want {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}

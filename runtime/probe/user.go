@@ -53,6 +53,9 @@ func findUser(root string, c Caller) user {
 	if env.Name != "" && env.Home != "" && owns(root+env.Home, c.UID) {
 		return env
 	}
+	if c.Foreign {
+		return user{Source: fromNowhere}
+	}
 	if root == "" {
 		if u, ok := getent(uid); ok {
 			u.Source = fromGetent

@@ -22,6 +22,7 @@ type clients struct {
 	work     int            // can be read when the images are ready; -1: they are
 	inotify  int            // tells when overlays are gone; -1 none yet
 	removals sync.WaitGroup // of what is let go
+	arrivals
 }
 
 // A pending connection has not said anything yet.
@@ -35,7 +36,7 @@ const greetingTime = 5 * time.Second
 
 // wait returns when the last client has ended and nothing waits for the end of an overlay. From then on nobody can connect.
 func (c *clients) wait() {
-	for c.any() {
+	for c.any() || !c.close() {
 		c.step()
 		c.settle()
 	}
@@ -90,10 +91,11 @@ func (c *clients) dismiss(failure error) {
 
 // step waits for something to happen and deals with it.
 func (c *clients) step() {
-	set := make([]unix.PollFd, 0, 3+len(c.pidfds)+len(c.pending)+len(c.helds))
+	set := make([]unix.PollFd, 0, 4+len(c.pidfds)+len(c.pending)+len(c.helds))
 	set = append(set, unix.PollFd{Fd: int32(c.listener), Events: unix.POLLIN}) // -1 is passed over
 	set = append(set, unix.PollFd{Fd: int32(c.inotify), Events: unix.POLLIN})
 	set = append(set, unix.PollFd{Fd: int32(c.work), Events: unix.POLLIN})
+	set = append(set, unix.PollFd{Fd: int32(c.bell), Events: unix.POLLIN})
 	for _, fd := range c.pidfds {
 		set = append(set, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
 	}
@@ -114,11 +116,14 @@ func (c *clients) step() {
 	if set[2].Revents != 0 {
 		c.work = -1
 	}
-	alive, rest := set[3:3+len(c.pidfds)], set[3+len(c.pidfds):]
+	alive, rest := set[4:4+len(c.pidfds)], set[4+len(c.pidfds):]
 	asked, told := rest[:len(c.pending)], rest[len(c.pending):]
 	c.heed(told)
 	c.hear(asked)
 	c.bury(alive)
+	if set[3].Revents != 0 {
+		c.pidfds = append(c.pidfds, c.take()...)
+	}
 	if set[0].Revents != 0 {
 		c.accept()
 	}

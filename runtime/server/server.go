@@ -38,8 +38,8 @@ type served struct {
 	relay   *relay.Relay
 }
 
-// Main is the server's process: it serves until its images are unused and returns the exit status.
-func Main(o userns.Outcome) int {
+// Main is the server's process: it serves until its images are unused and returns the exit status. plan plans for launches that find it running.
+func Main(o userns.Outcome, plan Planner) int {
 	userns.Mark("Go runtime")
 	ignoreSignals()
 	var c Config
@@ -75,6 +75,7 @@ func Main(o userns.Outcome) int {
 	}
 	first := &held{sock: userns.ServerSock}
 	all := clients{listener: -1, inotify: -1, work: -1, helds: []*held{first}, key: c.Key, uid: os.Getuid()}
+	all.bell = -1
 	if err != nil {
 		all.dismiss(err)
 		return 1
@@ -91,7 +92,11 @@ func Main(o userns.Outcome) int {
 	if ends.pidfd >= 0 {
 		all.pidfds = append(all.pidfds, ends.pidfd)
 	}
-	if err := all.serve(images, &c, log); err != nil {
+	calls := callers{listener: -1, plan: plan, clients: &all, send: func(sock int) error { return all.welcome(&held{sock: sock}) }}
+	if c.Key != "" && c.Dir == "" && plan != nil {
+		calls.prepare(&c.Images[0])
+	}
+	if err := all.serve(images, &c, log, &calls); err != nil {
 		all.dismiss(err)
 		return 1
 	}
@@ -116,7 +121,7 @@ func inherited() ends {
 }
 
 // serve provides the images for as long as they are used. An error is one before anybody has got them.
-func (c *clients) serve(images []*served, conf *Config, log *logger) error {
+func (c *clients) serve(images []*served, conf *Config, log *logger, calls *callers) error {
 	var x *extraction
 	if conf.Dir != "" {
 		var err error
@@ -143,6 +148,7 @@ func (c *clients) serve(images []*served, conf *Config, log *logger) error {
 		log.print("leave the host's tree: " + err.Error())
 		return err // whoever waits for an answer gets an error
 	}
+	calls.start()
 	c.wait()
 	for _, s := range images {
 		mnt.Detach(s.mount)

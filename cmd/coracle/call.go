@@ -1,0 +1,73 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+
+	"coracle/image"
+	"coracle/runtime"
+	"coracle/runtime/probe"
+	"coracle/userns"
+)
+
+// A call is a launch of another process that an image server plans: the same code plans it, on a thread that stands where that process
+// stands, and what it decides is written down and sent. Whatever is out of the ordinary is left to that process.
+type call struct {
+	*userns.Call
+	key  string       // of the server
+	plan int          // the memfd; -1 none yet
+	said bytes.Buffer // what is to be printed
+}
+
+// called are the commands that are planned so.
+var called = [...]string{"exec", "run", "shell", "test"}
+
+// errNotCalled: the other process has to plan by itself.
+var errNotCalled = errors.New("no launch to plan for another process")
+
+// planFor is a [server.Planner].
+func planFor(from *userns.Call, key string) (plan int, ok bool) {
+	program, args := programName(from.Argv)
+	call := &call{Call: from, key: key, plan: -1}
+	c := &cli{program: program, env: from.Env, in: strings.NewReader(""), out: &call.said, err: &call.said, call: call}
+	if c.dispatch(args) != nil { // it comes to the same failure, and says so
+		return -1, false
+	}
+	return call.plan, call.plan >= 0
+}
+
+// planCall is the rest of [cli.launch] for another process.
+func (c *cli) planCall(req *runtime.Request, a *actionFlags) error {
+	if a.bundle != nil || !callable(req) || image.IsReference(req.Image) && !exists(req.Image) {
+		return errNotCalled
+	}
+	if len(c.conf.ImageOwners) > 0 { // in the server's user namespace others' files belong to nobody
+		return errNotCalled
+	}
+	return c.carryOut(req, a, func(p *runtime.Plan) error {
+		if c.call.said.Len() > 0 { // that process has to say it
+			return errNotCalled
+		}
+		fd, ok := p.WriteFor(c.call.key)
+		if !ok {
+			return errNotCalled
+		}
+		c.call.plan = fd
+		return nil
+	})
+}
+
+// callable tells whether a request is one that makes nothing, asks nobody and joins a server.
+func callable(r *runtime.Request) bool {
+	writes := r.Writable || r.WritableTmpfs || r.ScratchOverlay != "" || len(r.Overlays) > 0
+	return !writes && !r.DryRun && !r.Fakeroot && !r.Unsquash && !r.NoShare && r.Limits.Zero() && !strings.HasPrefix(r.Image, instancePrefix)
+}
+
+// caller describes the process whose launch it is.
+func (c *cli) caller() probe.Caller {
+	if c.call != nil {
+		return probe.Other(c.call.Call)
+	}
+	return probe.Self(c.env)
+}
