@@ -117,6 +117,20 @@ func open(path string, c choice) (*Image, error) {
 	if path == "" {
 		return nil, os.ErrNotExist
 	}
+	f, err := openFile(path)
+	if err != nil {
+		return nil, err
+	}
+	img := &Image{Path: path, choice: c, file: f}
+	if err := img.look(int(f.Fd())); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return img, nil
+}
+
+// openFile opens what may be an image.
+func openFile(path string) (*os.File, error) {
 	// Without O_NONBLOCK a fifo would block here.
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -126,12 +140,7 @@ func open(path string, c choice) (*Image, error) {
 		unix.Close(fd)
 		return nil, err
 	}
-	img := &Image{Path: path, choice: c, file: os.NewFile(uintptr(fd), path)}
-	if err := img.look(fd); err != nil {
-		img.file.Close()
-		return nil, err
-	}
-	return img, nil
+	return os.NewFile(uintptr(fd), path), nil
 }
 
 // look fills in an image that has just been opened as fd.

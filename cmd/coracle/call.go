@@ -15,6 +15,7 @@ import (
 // stands, and what it decides is written down and sent. Whatever is out of the ordinary is left to that process.
 type call struct {
 	*userns.Call
+	kept *image.Kept
 	key  string       // of the server
 	plan int          // the memfd; -1 none yet
 	said bytes.Buffer // what is to be printed
@@ -26,10 +27,13 @@ var called = [...]string{"exec", "run", "shell", "test"}
 // errNotCalled: the other process has to plan by itself.
 var errNotCalled = errors.New("no launch to plan for another process")
 
+// A planner plans for other processes.
+type planner struct{ kept image.Kept }
+
 // planFor is a [server.Planner].
-func planFor(from *userns.Call, key string) (plan int, ok bool) {
+func (p *planner) planFor(from *userns.Call, key string) (plan int, ok bool) {
 	program, args := programName(from.Argv)
-	call := &call{Call: from, key: key, plan: -1}
+	call := &call{Call: from, kept: &p.kept, key: key, plan: -1}
 	c := &cli{program: program, env: from.Env, in: strings.NewReader(""), out: &call.said, err: &call.said, call: call}
 	if c.dispatch(args) != nil { // it comes to the same failure, and says so
 		return -1, false

@@ -71,6 +71,9 @@ func (c *cli) carryOut(req *runtime.Request, a *actionFlags, do func(*runtime.Pl
 			return err
 		}
 	}
+	if c.call != nil {
+		open = c.call.kept.Open
+	}
 	begin := time.Now()
 	img, err := open(req.Image)
 	if err != nil {

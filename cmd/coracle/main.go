@@ -20,7 +20,7 @@ import (
 func init() { goruntime.LockOSThread() }
 
 func main() {
-	if isStage, err := runtime.RunStage(planFor); isStage {
+	if isStage, err := runtime.RunStage(new(planner).planFor); isStage {
 		os.Exit(stageFailed(err))
 	}
 	if probe.IsTrial(os.Args) {
