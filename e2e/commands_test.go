@@ -151,9 +151,11 @@ func cmdWaitgone(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 0 {
 		ts.Fatalf("usage: waitgone")
 	}
-	if left := remains(files(), nil); len(left) > 0 {
-		ts.Fatalf("left behind after %v:\n%s", patience(), strings.Join(left, "\n"))
-	}
+	pause(ts, func() {
+		if left := remains(files(), nil); len(left) > 0 {
+			ts.Fatalf("left behind after %v:\n%s", patience(), strings.Join(left, "\n"))
+		}
+	})
 }
 
 func cmdSamelines(ts *testscript.TestScript, neg bool, args []string) {

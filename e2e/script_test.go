@@ -43,10 +43,12 @@ var inModes = map[string]string{
 		`flags|gpu|hash_zstd|home|image_forms|inherit|instance|mounts|namespaces|nested|no_mount|overlay_(dir|full|scratch|sif|stack|tmpfs)|pwd|run|sandbox_writable|stdio|terminal|timing)`,
 	"unsquash": `^(argv|bad|bind|caller_(cwltool|glideinwms|htcondor|names)|config|dry|env_(empty|rules)|exec_pid|flags|gpu|home|image_forms|` +
 		`inherit_(descriptors|groups|memory)|mounts|overlay_(dir|full|sif)|pwd|run|sandbox_writable|terminal_shell|timing)`,
+	"joined": `^(argv|bind_environment|env_rules|exec_(interpreters|status)|inherit|mounts_default|pwd|terminal_signals)`,
 }
 
-// TestModes runs some scripts as on a host without /dev/fuse, and as on one without overlayfs in user namespaces. All of them
-// run so with MODE=unsquash and MODE=underlay.
+// TestModes runs some scripts as on a host without /dev/fuse, as on one without overlayfs in user namespaces, and as launches that find an image
+// server running. All of them run so with
+// MODE=unsquash and MODE=underlay.
 func TestModes(t *testing.T) {
 	if os.Getenv(modeKey) != "" {
 		t.Skip("all scripts run in a mode")
@@ -122,18 +124,23 @@ func setup(env *testscript.Env) error {
 		env.Setenv(name, "1")
 	}
 	env.Setenv("ATTRS", filepath.Join(fixtures, "attrs"))
+	if os.Getenv(modeKey) == "joined" {
+		if err := hold(env); err != nil {
+			return err
+		}
+	}
 	return os.RemoveAll(filepath.Join(env.WorkDir, ".tmp"))
 }
 
 // modeVariable names the variable that puts coracle into the mode of this run; "" none does.
 func modeVariable() (string, error) {
 	switch mode := os.Getenv(modeKey); mode {
-	case "":
+	case "", "joined":
 		return "", nil
 	case "unsquash", "underlay":
 		return "CORACLE_" + strings.ToUpper(mode), nil
 	default:
-		return "", fmt.Errorf("%s=%s: want unsquash or underlay", modeKey, mode)
+		return "", fmt.Errorf("%s=%s: want unsquash, underlay or joined", modeKey, mode)
 	}
 }
 

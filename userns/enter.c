@@ -110,10 +110,9 @@ static int enter_user(struct coracle_header *h) {
 static int lock_privileges(void) {
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return coracle_fail("set no_new_privs", errno);
-	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
-		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
-			return coracle_fail("empty the capability bounding set", errno);
-	return 0;
+	for (int cap = 0; prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0; cap++)
+		;
+	return errno == EINVAL ? 0 : coracle_fail("empty the capability bounding set", errno); // there is no such capability any more
 }
 
 static int enter_namespaces(struct coracle_header *h) {

@@ -2,18 +2,46 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 
 	"coracle/userns"
 )
 
-func BenchmarkPlanFor(b *testing.B) {
-	call := &userns.Call{UID: 1008, GID: 1009, Umask: 0o22, Argv: []string{"coracle", "exec", "/tmp/pl/busybox.sif", "/bin/true"}, Env: []string{"HOME=/home/corauser", "USER=corauser", "PATH=/usr/bin:/bin"},
-		Namespaces: [3]string{"a", "b", "c"}, Cgroup: "0::/"}
-	os.Chdir("/home/corauser")
-	b.ReportAllocs()
-	p := new(planner)
-	for b.Loop() {
-		p.planFor(call, "x")
+// A server plans launches of images for others, and does nothing else for them.
+func TestPlanForNothingElse(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	out := filepath.Join(dir, "out.sif")
+	if err := os.Mkdir("tree", 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for _, argv := range [][]string{
+		{"coracle"},
+		{"coracle", "version"},
+		{"coracle", "help"},
+		{"coracle", "exec", "--help"},
+		{"coracle", "build", out, "tree"},
+		{"coracle", "overlay", "create", "--size", "64", out},
+		{"coracle", "cache", "clean", "--force"},
+		{"coracle", "instance", "start", "tree", "name"},
+		{"coracle", "exec", "instance://name", "true"},
+		{"coracle", "exec", "docker://127.0.0.1:1/app", "true"},
+		{"coracle", "exec", "--oci-config", "config.json", "tree", "true"},
+		{"coracle", "exec", "none.sif", "true"},
+		{"coracle", "exec", "tree", "true"}, // it needs no server
+		{"coracle", "exec", "--fakeroot", "tree", "true"},
+		{"coracle", "exec", "--dry-run", "tree", "true"},
+		{"coracle", "exec", "--overlay", out, "tree", "true"},
+		{"coracle", "exec", "--no-such-flag", "tree", "true"},
+	} {
+		call := &userns.Call{UID: os.Getuid(), GID: os.Getgid(), Argv: argv, Env: []string{"HOME=" + dir, "USER=me", "PATH=/usr/bin:/bin"}}
+		if plan, ok := new(planner).planFor(call, "key"); ok || plan >= 0 {
+			t.Errorf("%q: planned", argv)
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 1 {
+		t.Errorf("%v, %v: something was made", entries, err)
 	}
 }
