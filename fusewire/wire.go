@@ -390,13 +390,3 @@ type FallocateIn struct {
 	Mode     uint32 // FALLOC_FL_*
 	Reserved uint32
 }
-
-// NotifyInvalInodeCode stands in place of the error in front of a NotifyInvalInode (FUSE_NOTIFY_INVAL_INODE).
-const NotifyInvalInodeCode = 2
-
-// A NotifyInvalInode tells the kernel that it knows an inode no more.
-type NotifyInvalInode struct {
-	Node   uint64
-	Offset int64 // of the pages that it does not know, in bytes; negative: its attributes alone
-	Length int64 // of those, in bytes; 0: to the end
-}

@@ -78,7 +78,7 @@ func (r *relay) release(arg []byte) (int, error) {
 	n := h.node
 	n.open = slices.DeleteFunc(n.open, func(o *handle) bool { return o == h })
 	if n.link.dir == r.nodes.hidden && len(n.open) == 0 {
-		r.letGo(n)
+		r.letGo(n, link{})
 	}
 	r.nodes.drop(n)
 	return 0, nil

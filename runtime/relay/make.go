@@ -2,6 +2,7 @@ package relay
 
 import (
 	"bytes"
+	"errors"
 
 	"coracle/fusewire"
 
@@ -93,23 +94,57 @@ func (r *relay) create(h *fusewire.InHeader, d *node, arg []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	flags := openFlags(in.Flags)
-	dir, err := r.nodes.dir(d)
+	fd, err := r.createBelow(in, l)
 	if err != nil {
 		return 0, err
 	}
-	fd, err := unix.Openat(dir, l.name, flags|unix.O_CREAT|unix.O_EXCL, in.Mode&0o7777)
+	return r.created(h, in, l, fd)
+}
+
+// createBelow is the system call.
+func (r *relay) createBelow(in *fusewire.CreateIn, l link) (fd int, err error) {
+	dir, err := r.nodes.dir(l.dir)
 	if err != nil {
-		return 0, err
+		return -1, err
 	}
+	return unix.Openat(dir, l.name, openFlags(in.Flags)|unix.O_CREAT|unix.O_EXCL, in.Mode&0o7777)
+}
+
+// created replies with a new file, which is open.
+func (r *relay) created(h *fusewire.InHeader, in *fusewire.CreateIn, l link, fd int) (int, error) {
 	size, err := r.made(h, l)
 	if err != nil {
 		unix.Close(fd)
 		return 0, err
 	}
 	out := fusewire.View[fusewire.OpenOut](r.out[fusewire.OutHeaderSize+size:])
-	*out = r.opened(&handle{node: r.nodes.byName[l], fd: fd, flags: flags})
+	*out = r.opened(&handle{node: r.nodes.byName[l], fd: fd, flags: openFlags(in.Flags)})
 	return size + len(fusewire.BytesOf(out)), nil
+}
+
+// tmpfile makes a file without a name (O_TMPFILE): it has one in the hidden directory, as if it had been removed, until it is given
+// another or nobody has it open any more.
+func (r *relay) tmpfile(h *fusewire.InHeader, arg []byte) (int, error) {
+	in, _, err := split[fusewire.CreateIn](arg)
+	if err != nil {
+		return 0, err
+	}
+	l := r.nodes.unnamed(r.nodes.last + 1)
+	fd, err := r.createBelow(in, l)
+	if err != nil {
+		return 0, err
+	}
+	n, _, err := r.nodes.look(l)
+	if err != nil {
+		unix.Close(fd)
+		return 0, err
+	}
+	r.nodes.extra[n.ino]++
+	size, err := r.created(h, in, l, fd)
+	if err != nil {
+		r.letGo(n, link{})
+	}
+	return size, err
 }
 
 func (r *relay) link(d *node, arg []byte) (int, error) {
@@ -128,22 +163,35 @@ func (r *relay) link(d *node, arg []byte) (int, error) {
 	if err := r.addLink(n, l); err != nil {
 		return 0, err
 	}
-	n.shared = true
-	r.changed(n)
-	return r.entry(l)
+	if n.link.dir == r.nodes.hidden {
+		err = r.name(n, l)
+	} else {
+		n.shared = true
+	}
+	var st unix.Stat_t
+	if err == nil {
+		st, err = r.stat(n)
+	}
+	if err != nil {
+		return 0, err
+	}
+	out, size := body[fusewire.EntryOut](r)
+	r.tell(out, n, &st)
+	if n.link != l {
+		// overlayfs wants to see one file, and warns in the kernel's log of two. Then it looks the name up anew.
+		out.EntryValid = 0
+	}
+	return size, nil
 }
 
-// changed tells the kernel that a node has other attributes than it knows.
-func (r *relay) changed(n *node) {
-	note := struct {
-		head fusewire.OutHeader
-		body fusewire.NotifyInvalInode
-	}{
-		fusewire.OutHeader{Error: fusewire.NotifyInvalInodeCode}, fusewire.NotifyInvalInode{Node: n.id, Offset: -1},
+// name makes the name l, which has just been made, the one of a file that had none.
+func (r *relay) name(n *node, l link) error {
+	if err := r.reopen(n, l); err != nil {
+		dir, _ := r.nodes.dir(l.dir)
+		return errors.Join(err, unix.Unlinkat(dir, l.name, 0))
 	}
-	b := fusewire.BytesOf(&note)
-	note.head.Len = uint32(len(b))
-	unix.Write(r.fd, b) // of an inode that is not there it needs no telling
+	r.letGo(n, l)
+	return nil
 }
 
 // addLink gives a file another name.

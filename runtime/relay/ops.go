@@ -22,8 +22,6 @@ func (r *relay) dispatch(h *fusewire.InHeader, arg []byte) (int, error) {
 		return 0, nil
 	case fusewire.OpIoctl: // overlayfs asks at every copy-up
 		return 0, unix.ENOTTY
-	case fusewire.OpTmpfile:
-		return 0, unix.EOPNOTSUPP
 	case fusewire.OpRelease, fusewire.OpReleasedir:
 		return r.release(arg)
 	case fusewire.OpRead:
@@ -71,8 +69,8 @@ func (r *relay) dispatch(h *fusewire.InHeader, arg []byte) (int, error) {
 // changes tells whether a request changes something.
 func changes(op uint32) bool {
 	switch op {
-	case fusewire.OpWrite, fusewire.OpSetattr, fusewire.OpMknod, fusewire.OpMkdir, fusewire.OpSymlink, fusewire.OpCreate, fusewire.OpLink,
-		fusewire.OpUnlink, fusewire.OpRmdir, fusewire.OpRename, fusewire.OpRename2, fusewire.OpSetxattr, fusewire.OpRemovexattr, fusewire.OpFallocate:
+	case fusewire.OpWrite, fusewire.OpSetattr, fusewire.OpMknod, fusewire.OpMkdir, fusewire.OpSymlink, fusewire.OpCreate, fusewire.OpTmpfile,
+		fusewire.OpLink, fusewire.OpUnlink, fusewire.OpRmdir, fusewire.OpRename, fusewire.OpRename2, fusewire.OpSetxattr, fusewire.OpRemovexattr, fusewire.OpFallocate:
 		return true
 	}
 	return false
@@ -91,6 +89,8 @@ func (r *relay) dispatchDir(h *fusewire.InHeader, d *node, arg []byte) (int, err
 		return r.symlink(h, d, arg)
 	case fusewire.OpCreate:
 		return r.create(h, d, arg)
+	case fusewire.OpTmpfile:
+		return r.tmpfile(h, arg)
 	case fusewire.OpLink:
 		return r.link(d, arg)
 	case fusewire.OpUnlink, fusewire.OpRmdir:

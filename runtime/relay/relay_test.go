@@ -101,8 +101,13 @@ func TestRename(t *testing.T) {
 	if err := os.Link(filepath.Join(dir, "upper/b"), filepath.Join(dir, "upper/b2")); err != nil {
 		t.Fatal(err)
 	}
-	do("of one file", r.move(at(t, r, "upper/b"), at(t, r, "upper/b2")), nil)
+	b, b2 := at(t, r, "upper/b"), at(t, r, "upper/b2")
+	nb, nb2 := r.nodes.byName[b], r.nodes.byName[b2]
+	do("of one file", r.move(b, b2), nil)
 	want(t, dir, map[string]string{"upper/b": "upper/a", "upper/b2": "upper/a"})
+	if nb.link != b2 || nb2.link != b || r.nodes.byName[b] != nb2 || r.nodes.byName[b2] != nb {
+		t.Error("of one file: the kernel has moved the one over the other, and the nodes are as before")
+	}
 	want(t, dir, map[string]string{"work/.coracle/intent": "", "work/.coracle/swap": ""})
 }
 
@@ -180,6 +185,71 @@ func TestOpenUnlinked(t *testing.T) {
 		}
 	}
 	want(t, dir, map[string]string{"upper/a": "upper/b", "upper/b": ""})
+}
+
+// linkTo has a node linked to the name l and returns the reply.
+func linkTo(t *testing.T, r *relay, n *node, l link) fusewire.EntryOut {
+	t.Helper()
+	arg := append(slices.Clone(fusewire.BytesOf(&fusewire.LinkIn{Node: n.id})), l.name+"\x00"...)
+	if _, err := r.link(l.dir, arg); err != nil {
+		t.Fatal(err)
+	}
+	return *fusewire.View[fusewire.EntryOut](r.out[fusewire.OutHeaderSize:])
+}
+
+// The other name of a file is answered for with the same file, once: overlayfs would warn of another one.
+func TestLink(t *testing.T) {
+	r, dir := begin(t, "upper/a")
+	a, b := at(t, r, "upper/a"), at(t, r, "upper/b")
+	n := r.nodes.byName[a]
+	if e := linkTo(t, r, n, b); e.Node != n.id || e.EntryValid != 0 || e.AttrValid != 0 || e.Attr.Nlink != 2 {
+		t.Errorf("link: %+v, want node %d, valid for no time, with 2 links", e, n.id)
+	}
+	if e, _, err := r.nodes.look(b); err != nil || e == n {
+		t.Errorf("look: %v, %v; want a node of its own", e, err)
+	}
+	want(t, dir, map[string]string{"upper/a": "upper/a", "upper/b": "upper/a"})
+}
+
+// A file that is made without a name has none until it is linked; without that it is gone when it is closed.
+func TestTmpfile(t *testing.T) {
+	r, dir := begin(t, "upper/d/")
+	h := &fusewire.InHeader{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}
+	for _, named := range []bool{true, false} {
+		arg := append(slices.Clone(fusewire.BytesOf(&fusewire.CreateIn{Flags: unix.O_RDWR, Mode: unix.S_IFREG | 0o640})), "/\x00"...)
+		if _, err := r.tmpfile(h, arg); err == unix.EINVAL {
+			t.Skip("this file system has no direct writing")
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		e, fh := *fusewire.View[fusewire.EntryOut](r.out[fusewire.OutHeaderSize:]), r.last
+		n := r.nodes.byID[e.Node]
+		if e.Attr.Nlink != 0 || e.Attr.Mode != unix.S_IFREG|0o640 {
+			t.Errorf("made: mode %o, %d links, want %o, 0", e.Attr.Mode, e.Attr.Nlink, unix.S_IFREG|0o640)
+		}
+		if err := r.truncate(n, 3); err != nil {
+			t.Error(err)
+		}
+		l := at(t, r, "upper/d/f")
+		if named {
+			if e := linkTo(t, r, n, l); e.Node != n.id || e.EntryValid != forever || e.Attr.Nlink != 1 || r.nodes.byName[l] != n {
+				t.Errorf("link: %+v, want node %d, valid for ever, with 1 link", e, n.id)
+			}
+			want(t, dir, map[string]string{"upper/d/f": "\x00\x00\x00"})
+			if _, err := r.unlink(l.dir, []byte("f\x00"), false); err != nil { // and without one again
+				t.Error(err)
+			}
+		}
+		if st, err := r.stat(n); err != nil || st.Size != 3 || r.attr(n, &st).Nlink != 0 {
+			t.Errorf("open: %d bytes, %v", st.Size, err)
+		}
+		if _, err := r.release(fusewire.BytesOf(&fusewire.ReleaseIn{Fh: fh})); err != nil {
+			t.Error(err)
+		}
+		if left, err := os.ReadDir(filepath.Join(dir, "work/.coracle")); err != nil || len(left) > 0 || len(r.nodes.extra) > 0 {
+			t.Errorf("left %v, %v, %v", left, err, r.nodes.extra)
+		}
+	}
 }
 
 // What has changed is written to disk, and what that takes is removed at the end (begin looks).

@@ -52,7 +52,7 @@ func (r *relay) keep(n *node) (link, error) {
 	if len(n.open) == 0 || n.kind != unix.S_IFREG {
 		return link{}, nil
 	}
-	l := link{r.nodes.hidden, openPrefix + strconv.FormatUint(n.id, 10)}
+	l := r.nodes.unnamed(n.id)
 	if n.link == l {
 		return l, nil
 	}
@@ -66,6 +66,11 @@ func (r *relay) keep(n *node) (link, error) {
 		return link{}, err
 	}
 	return l, r.reopen(n, l)
+}
+
+// unnamed is where a file is that has no name while it is open.
+func (t *nodes) unnamed(id uint64) link {
+	return link{t.hidden, openPrefix + strconv.FormatUint(id, 10)}
 }
 
 // reopen has the open files of a node open by another name.
@@ -85,15 +90,15 @@ func (r *relay) reopen(n *node, l link) error {
 	return nil
 }
 
-// letGo removes a file that has lost its name, when nobody has it open any more.
-func (r *relay) letGo(n *node) {
+// letGo removes the hidden name of a file: nobody has it open any more, or it has another name by now.
+func (r *relay) letGo(n *node, other link) {
 	if err := unix.Unlinkat(r.nodes.hidden.fd, n.link.name, 0); err != nil {
 		r.log("remove a file that was open: " + err.Error())
 	}
 	if r.nodes.extra[n.ino]--; r.nodes.extra[n.ino] == 0 {
 		delete(r.nodes.extra, n.ino)
 	}
-	r.nodes.place(n, link{})
+	r.nodes.place(n, other)
 }
 
 // rename carries RENAME and RENAME2 out.
@@ -142,7 +147,9 @@ func (r *relay) move(from, to link) error {
 	var kept link
 	if old != nil {
 		if st.Ino == oldSt.Ino {
-			return nil // two names of one file stay: rename(2)
+			// Two names of one file stay (rename(2)), but the kernel, which sees two files, has moved the one over the other.
+			r.nodes.swap(n, old)
+			return nil
 		}
 		if kept, err = r.keep(old); err != nil {
 			return err
@@ -233,12 +240,18 @@ func (r *relay) exchange(a, b link) error {
 		r.moveBelow(swap, a)
 		return err
 	}
-	na.lookups++ // it stays while it has no name
-	r.nodes.place(na, link{})
-	r.nodes.place(nb, a)
-	r.nodes.place(na, b)
-	na.lookups--
+	r.nodes.swap(na, nb)
 	return nil
+}
+
+// swap gives each of two nodes the other one's name.
+func (t *nodes) swap(a, b *node) {
+	la, lb := a.link, b.link
+	a.lookups++ // it stays while it has no name
+	t.place(a, link{})
+	t.place(b, la)
+	t.place(a, lb)
+	a.lookups--
 }
 
 // intend writes down what is about to happen. Paths that no symlink can hold go without.
