@@ -92,9 +92,14 @@ func newCache(bytes int64, blockSize, procs int, decode func(squash.Block, []byt
 	return c, nil
 }
 
-// anonymous maps n bytes that take memory as they are used.
+// anonymous maps n bytes that take memory as they are used, in huge pages where the kernel gives them: the first block in a
+// slot of small ones causes a page fault for each, which takes almost as long as decoding it.
 func anonymous(n int) ([]byte, error) {
-	return unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	mem, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	if err == nil {
+		_ = unix.Madvise(mem, unix.MADV_HUGEPAGE)
+	}
+	return mem, err
 }
 
 // shardsFor returns how many locks a cache of n slots has with a number of processors.
