@@ -84,6 +84,7 @@ func (w *worker) dispatch(h *inHeader, arg []byte) (int, unix.Errno) {
 
 // reply sends w.out[:header+n], or the error alone.
 func (w *worker) reply(unique uint64, n int, errno unix.Errno) {
+	w.settle()
 	if errno != 0 {
 		n = 0
 	}

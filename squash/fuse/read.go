@@ -58,8 +58,9 @@ func (w *worker) read(h *inHeader, arg []byte) (int, unix.Errno) {
 	}
 	*view[outHeader](w.hdr) = outHeader{Len: uint32(outHeaderSize + n), Unique: unique}
 	w.parts[0] = iovec(w.hdr)
-	if w.s.spare && n >= bigReply {
-		w.yield()
+	w.settle()
+	if w.leader && w.s.spare && n >= bigReply && w.s.lone.alone.Load() < lonely {
+		w.pass()
 	}
 	errno := w.s.writev(w.parts[:w.nparts])
 	w.unpin()

@@ -103,6 +103,7 @@ type server struct {
 
 	noOpen, noOpendir atomic.Bool // the kernel takes ENOSYS for an answer
 
+	lone    lone
 	token   chan struct{} // holds the leadership while nobody has it
 	idle    atomic.Int32  // workers waiting for the token
 	workers sync.WaitGroup
@@ -223,6 +224,10 @@ type worker struct {
 	npins  int
 	waited bool // for a decoder, its own or another's, since this was cleared
 
+	kept   uint64 // the number of a wait in which this worker keeps the leadership
+	handed bool   // it has handed it on before it waited
+	asked  uint64 // the requests that had been read then
+
 	// Methods as values, made once: making them allocates.
 	handOn   func()
 	addEntry func(squash.Dirent, squash.Cursor) bool
@@ -283,6 +288,7 @@ func (w *worker) next() bool {
 		if n == 0 {
 			w.s.stop(fmt.Errorf("descriptor %d is not of /dev/fuse: %w", w.s.fd, io.ErrUnexpectedEOF))
 		} else {
+			w.s.lone.asked.Add(1)
 			w.serve(w.in[:n])
 		}
 		select {
@@ -299,17 +305,4 @@ func (w *worker) next() bool {
 		return false
 	}
 	return true
-}
-
-// yield hands the leadership on, if this worker has it: it is about to wait.
-func (w *worker) yield() {
-	w.waited = true
-	if !w.leader {
-		return
-	}
-	w.leader = false
-	w.s.token <- struct{}{}
-	if w.s.idle.Load() == 0 {
-		w.s.startWorker()
-	}
 }
