@@ -1,6 +1,7 @@
 package image
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -55,17 +56,26 @@ func (m *Image) OwnOverlays() (all []*Image, err error) {
 	return all, nil
 }
 
+// ErrSigned: what is signed stays as it is.
+var ErrSigned = errors.New("it is signed, and would not be what was signed any more")
+
 // TakesWrites tells whether what is in the file can be a writable layer: an ext file system that is all of the file, or an overlay
 // partition of a SIF file. The error says what is wrong with one that looks so.
 func (m *Image) TakesWrites() (bool, error) {
 	if m.Ext == nil {
 		return false, nil
 	}
-	if m.SIF != nil && !slices.ContainsFunc(m.SIF.Descriptors, func(d sif.Descriptor) bool {
-		p, ok := d.Partition()
-		return ok && p.Part == sif.PartOverlay && d.Offset == m.Offset
-	}) {
-		return false, nil
+	if m.SIF != nil {
+		i := slices.IndexFunc(m.SIF.Descriptors, func(d sif.Descriptor) bool {
+			p, ok := d.Partition()
+			return ok && p.Part == sif.PartOverlay && d.Offset == m.Offset
+		})
+		if i < 0 {
+			return false, nil
+		}
+		if m.SIF.Signed(m.SIF.Descriptors[i]) {
+			return false, ErrSigned
+		}
 	}
 	if m.Ext.Length() > uint64(m.Size) {
 		return false, fmt.Errorf("%w: it is longer than its place in the file", ext.ErrCorrupt)

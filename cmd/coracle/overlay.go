@@ -276,6 +276,8 @@ func layerHint(err error) string {
 		return "it takes Linux 5.11 or later; single directories can be written to without: --scratch DIR or --bind SRC:DST"
 	case errors.Is(err, runtime.ErrWriters):
 		return "add :ro to all but one"
+	case errors.As(err, &file) && errors.Is(err, image.ErrSigned):
+		return "write to a layer beside it: coracle overlay create --size MIB FILE, then exec --overlay FILE"
 	case errors.As(err, &file) && errors.As(err, &missing) && len(missing.Similar) == 0:
 		return "for a new one: coracle overlay create " + file.path + " (a directory; with --size MIB an ext4 file)"
 	case errors.As(err, &foreign):

@@ -98,13 +98,10 @@ func (f *overlayFlags) addPartition(c *cli, path string) error {
 	return nil
 }
 
-// errSigned: a file with a new part is not what was signed.
-var errSigned = errors.New("it is signed, and would not be what was signed any more")
-
 // fitForLayer tells whether a SIF file can have a writable layer of its own.
 func fitForLayer(s *sif.File) error {
 	if s.Find(sif.TypeSignature, "") != nil {
-		return errSigned
+		return image.ErrSigned
 	}
 	for i := range s.Descriptors {
 		if p, ok := s.Descriptors[i].Partition(); ok && p.Part == sif.PartOverlay && p.FS == sif.FSExt3 {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // Partition returns what the descriptor says of its partition. It reports false for
@@ -52,6 +53,13 @@ func (f *File) Partition(id uint32) (*Descriptor, Partition, error) {
 		return d, p, nil
 	}
 	return nil, Partition{}, fmt.Errorf("%w %d", ErrNoPartition, id)
+}
+
+// Signed tells whether one of the file's signatures is about an object: it links to that, or to its group.
+func (f *File) Signed(d Descriptor) bool {
+	return slices.ContainsFunc(f.Descriptors, func(s Descriptor) bool {
+		return s.Type == TypeSignature && (s.Link == d.ID || d.Group > 0 && s.Link == d.Group|groupMask)
+	})
 }
 
 // Find returns the first object of type t, named name unless that is empty, or nil.

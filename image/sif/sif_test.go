@@ -214,3 +214,17 @@ func BenchmarkReference(b *testing.B) {
 		f.UnloadContainer()
 	}
 }
+
+// A signature links to one object, or to a group.
+func TestSigned(t *testing.T) {
+	for _, tt := range []struct {
+		link uint32
+		want bool
+	}{{3, true}, {2, false}, {groupMask | 1, true}, {groupMask | 2, false}, {0, false}} {
+		layer := Descriptor{Type: TypePartition, ID: 3, Group: 1}
+		f := &File{Descriptors: []Descriptor{layer, {Type: TypeSignature, ID: 4, Link: tt.link}}}
+		if got := f.Signed(layer); got != tt.want {
+			t.Errorf("Signed with a signature that links to %#x = %v, want %v", tt.link, got, tt.want)
+		}
+	}
+}
