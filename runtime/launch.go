@@ -5,6 +5,7 @@ import (
 	"os"
 	"time"
 
+	"coracle/bind"
 	"coracle/runtime/cgroup"
 	"coracle/runtime/env"
 	"coracle/runtime/server"
@@ -49,7 +50,7 @@ func Launch(p *Plan, waiting func(took time.Duration)) error {
 	if waiting != nil && sock >= 0 && p.Extract.Dir != "" {
 		waitForImages(sock, waiting)
 	}
-	h := p.entry()
+	h := p.entry(provided{})
 	h.Sock = sock
 	if p.Instance != "" {
 		if err := inheritReport(&h); err != nil {
@@ -68,9 +69,9 @@ func Launch(p *Plan, waiting func(took time.Duration)) error {
 }
 
 // entry is what the second stage is to do.
-func (p *Plan) entry() userns.Header {
+func (p *Plan) entry(from provided) userns.Header {
 	h := p.header()
-	h.Role, h.Namespaces, h.Steps = userns.Enter, p.namespaces(), p.steps()
+	h.Role, h.Namespaces, h.Steps = userns.Enter, p.namespaces(), p.steps(from)
 	if p.Fakeroot == "" {
 		h.Flags |= userns.Lock
 	}
@@ -97,16 +98,29 @@ func (p *Plan) write(h *userns.Header) (int, error) {
 
 // WriteFor makes the memfd of a launch that another process carries out, which finds the image server with the key running. ok is
 // false when that process has more to do than the constructor's steps.
-func (p *Plan) WriteFor(key string) (fd int, ok bool) {
+func (p *Plan) WriteFor(key string, has server.Offer) (w server.Planned, ok bool) {
 	if p.Share == "" || p.Share != key || !p.Limits.Zero() {
-		return -1, false
+		return w, false
 	}
-	h := p.entry()
+	if l := p.layer(); l != nil && has.Layer(l.Name) {
+		w.Layer = l
+	}
+	h := p.entry(provided{points: w.Layer != nil, tree: has.Tree})
 	if len(h.Steps) == 0 {
-		return -1, false
+		return w, false
 	}
 	fd, err := p.write(&h)
-	return fd, err == nil
+	w.Plan = fd
+	return w, err == nil
+}
+
+// layer is the one with the missing mount points, if the image server can mount it: it mounts overlays.
+func (p *Plan) layer() *server.Layer {
+	l := &p.Layout
+	if len(l.Points) == 0 || p.Underlay || !p.Root.served() {
+		return nil
+	}
+	return &server.Layer{Name: fmt.Sprintf("%#v", [][]bind.Point{l.Parents, l.Points}), Make: func(dir string) error { return makePoints(dir, l) }}
 }
 
 // header is what the user namespaces of the launch and of its image server have in common.

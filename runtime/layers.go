@@ -57,7 +57,7 @@ func (t *tree) placeLayers(p *Plan) error {
 	var lower []string
 	writable := p.Upper.Kind != ""
 	if len(p.Layout.Points) > 0 {
-		if err := t.makePoints(&p.Layout); err != nil {
+		if err := makePoints(filepath.Join(t.base, "points"), &p.Layout); err != nil {
 			return fmt.Errorf("make mount points: %w", err)
 		}
 		lower = append(lower, filepath.Join(t.base, "points"))

@@ -146,16 +146,15 @@ func overlayRefused(err error) bool {
 // overlayPoints makes a layer of the points and the directories that they stand in. What it says of
 // those directories is what the container sees, so they have the image's permission bits.
 func (t *tree) overlayPoints(l *bind.Layout) error {
-	if err := t.makePoints(l); err != nil {
+	if err := makePoints(filepath.Join(t.base, "points"), l); err != nil {
 		return err
 	}
 	data := "lowerdir=" + filepath.Join(t.base, "points") + ":" + filepath.Join(t.base, "image")
 	return mnt.NewAt("overlay", "overlay", filepath.Join(t.base, "root"), t.imageAttr(), data)
 }
 
-// makePoints makes the layer itself, in base/points.
-func (t *tree) makePoints(l *bind.Layout) error {
-	dir := filepath.Join(t.base, "points")
+// makePoints makes the layer itself in the empty directory dir.
+func makePoints(dir string, l *bind.Layout) error {
 	for _, pt := range l.Parents {
 		if pt.Path == "/" {
 			if err := unix.Chmod(dir, perm(pt.Perm, 0o755)); err != nil {

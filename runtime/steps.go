@@ -2,11 +2,13 @@ package runtime
 
 import (
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
 	"coracle/bind"
 	"coracle/runtime/mnt"
+	"coracle/runtime/server"
 	"coracle/userns"
 )
 
@@ -14,8 +16,14 @@ import (
 // then need not start it. What has to look around, or has other ways to try, is left to [buildTree]: that is also
 // where a list ends that fails.
 
+// provided is what an image server that has planned a launch has for it.
+type provided struct {
+	points bool // the image comes with its mount points
+	tree   bool // an empty mount namespace comes with the plan
+}
+
 // steps returns the plan as such a list; nil when it is none of that kind.
-func (p *Plan) steps() []userns.Step {
+func (p *Plan) steps(from provided) []userns.Step {
 	if !p.straight() {
 		return nil
 	}
@@ -29,11 +37,13 @@ func (p *Plan) steps() []userns.Step {
 	if p.Root.Kind == Sandbox {
 		s.add(userns.Step{Kind: userns.StepTree, A: p.Root.Path, Rec: true})
 	}
-	s.add(userns.Step{Kind: userns.StepBase, A: s.base})
-	for _, dir := range []string{"root", "image", "points", "files"} {
-		s.add(userns.Step{Kind: userns.StepDir, A: s.base + "/" + dir, Mode: 0o755})
+	if from.tree && !slices.ContainsFunc(p.Layout.Ops, isNew) { // which need to see the host's /proc
+		s.add(userns.Step{Kind: userns.StepLeave})
+		s.base = server.Space
 	}
-	s.root(p)
+	s.add(userns.Step{Kind: userns.StepBase, A: s.base})
+	s.dirs("root", "files")
+	s.root(p, from.points || len(p.Layout.Points) == 0)
 	s.slots = 1
 	for _, op := range p.Layout.Ops {
 		if !s.op(op) {
@@ -75,8 +85,15 @@ type stepList struct {
 
 func (s *stepList) add(steps ...userns.Step) { s.list = append(s.list, steps...) }
 
-// root places the image, and the layer of missing mount points over it.
-func (s *stepList) root(p *Plan) {
+// dirs makes directories of the session's tmpfs.
+func (s *stepList) dirs(names ...string) {
+	for _, name := range names {
+		s.add(userns.Step{Kind: userns.StepDir, A: s.base + "/" + name, Mode: 0o755})
+	}
+}
+
+// root places the image, and, where that does not have all of them, the layer of missing mount points over it.
+func (s *stepList) root(p *Plan, whole bool) {
 	if p.Root.served() {
 		s.add(userns.Step{Kind: userns.StepImage})
 	}
@@ -86,9 +103,10 @@ func (s *stepList) root(p *Plan) {
 		attr.ReadOnly = !p.Writable
 		place.Flags = uintptr(attr.Flags())
 	}
-	if len(p.Layout.Points) == 0 {
+	if whole {
 		s.add(place)
 	} else {
+		s.dirs("image", "points")
 		place.A = s.base + "/image"
 		s.add(place)
 		for _, pt := range p.Layout.Parents {
@@ -157,6 +175,12 @@ type newFileSystem struct {
 	kind string
 	attr mnt.Attr
 	data string
+}
+
+// isNew tells whether an operation mounts something of that kind.
+func isNew(op bind.Op) bool {
+	_, ok := newFS(op)
+	return ok
 }
 
 func newFS(op bind.Op) (fs newFileSystem, ok bool) {

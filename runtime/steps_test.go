@@ -34,15 +34,15 @@ func straightPlan() *Plan {
 // The steps do what buildTree does, in its order: sources are opened before anything is mounted over them.
 func TestSteps(t *testing.T) {
 	var got []string
-	for _, s := range straightPlan().steps() {
+	for _, s := range straightPlan().steps(provided{}) {
 		line := strings.Join(strings.Fields(fmt.Sprintf("%d %s %q %s", s.Kind, s.A, s.B, s.C)), " ")
 		got = append(got, strings.ReplaceAll(line, ` ""`, ""))
 	}
 	want := []string{
 		fmt.Sprint(userns.StepTree, " /proc"), fmt.Sprint(userns.StepTree, " /scratch"),
 		fmt.Sprint(userns.StepBase, " /mnt"),
-		fmt.Sprint(userns.StepDir, " /mnt/root"), fmt.Sprint(userns.StepDir, " /mnt/image"), fmt.Sprint(userns.StepDir, " /mnt/points"), fmt.Sprint(userns.StepDir, " /mnt/files"),
-		fmt.Sprint(userns.StepImage), fmt.Sprint(userns.StepPlace, " /mnt/image"),
+		fmt.Sprint(userns.StepDir, " /mnt/root"), fmt.Sprint(userns.StepDir, " /mnt/files"), fmt.Sprint(userns.StepImage),
+		fmt.Sprint(userns.StepDir, " /mnt/image"), fmt.Sprint(userns.StepDir, " /mnt/points"), fmt.Sprint(userns.StepPlace, " /mnt/image"),
 		fmt.Sprint(userns.StepMode, " /mnt/points"), fmt.Sprint(userns.StepDir, " /mnt/points/etc"),
 		fmt.Sprint(userns.StepDir, " /mnt/points/data"), fmt.Sprint(userns.StepFile, " /mnt/points/etc/localtime"),
 		fmt.Sprint(userns.StepMount, ` /mnt/root "overlay" lowerdir=/mnt/points:/mnt/image`), fmt.Sprint(userns.StepRoot, " /mnt/root"),
@@ -54,6 +54,26 @@ func TestSteps(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("steps\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// With an image that has its mount points nothing is laid over it, and where there is an empty tree the list goes there before it mounts.
+func TestStepsProvided(t *testing.T) {
+	p := straightPlan()
+	p.Layout.Ops = slices.DeleteFunc(p.Layout.Ops, isNew)
+	kinds := func(from provided) (list []userns.StepKind) {
+		for _, s := range p.steps(from) {
+			list = append(list, s.Kind)
+		}
+		return list
+	}
+	got := kinds(provided{points: true, tree: true})
+	if slices.Contains(got, userns.StepMount) || slices.Index(got, userns.StepLeave)+1 != slices.Index(got, userns.StepBase) {
+		t.Errorf("steps with all that a server provides: %v", got)
+	}
+	p.Layout.Ops = append(p.Layout.Ops, bind.Op{Type: bind.Proc, Target: "/proc"})
+	if got := kinds(provided{tree: true}); slices.Contains(got, userns.StepLeave) || !slices.Contains(got, userns.StepMount) {
+		t.Errorf("steps with a new /proc: %v", got)
 	}
 }
 
@@ -76,7 +96,7 @@ func TestNoSteps(t *testing.T) {
 	} {
 		p := straightPlan()
 		change(p)
-		if got := p.steps(); got != nil {
+		if got := p.steps(provided{}); got != nil {
 			t.Errorf("%s: %d steps", name, len(got))
 		}
 	}

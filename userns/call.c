@@ -203,22 +203,25 @@ static int send_call(int sock, const void *buf, size_t len) {
 	return sent;
 }
 
+int coracle_empty = -1;
+
 // receive_plan waits for the answer and returns the memfd, or -1.
 static int receive_plan(int sock) {
 	char word;
-	int fd = -1;
+	int fds[2] = {-1, -1};
 	union {
 		struct cmsghdr align;
-		char buf[CMSG_SPACE(sizeof fd)];
+		char buf[CMSG_SPACE(sizeof fds)];
 	} control;
 	struct iovec iov = {.iov_base = &word, .iov_len = sizeof word};
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf, .msg_controllen = sizeof control.buf};
 	if (recvmsg(sock, &msg, MSG_CMSG_CLOEXEC) <= 0)
 		return -1;
 	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-	if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof fd))
-		memcpy(&fd, CMSG_DATA(c), sizeof fd);
-	return fd;
+	if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len <= CMSG_LEN(sizeof fds))
+		memcpy(fds, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
+	coracle_empty = fds[1];
+	return fds[0];
 }
 
 static void set_timeout(int sock, int option, long s, long us) {

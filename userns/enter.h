@@ -64,6 +64,7 @@ struct coracle_header {
 enum {
 	STEP_TREE = 1, STEP_IMAGE, STEP_BASE, STEP_DIR, STEP_MODE, STEP_FILE, STEP_PLACE, STEP_MOUNT, STEP_ROOT, STEP_BIND,
 	STEP_NEW, STEP_DIR_IN, STEP_FILE_IN, STEP_LINK_IN, STEP_ENTER, STEP_CHDIR, STEP_UMASK, STEP_EXEC,
+	STEP_LEAVE,
 };
 
 // A step. Behind the header in the memfd there are their number as 64 bits, the steps, and the strings.
@@ -165,6 +166,7 @@ int coracle_claim(uint64_t device, uint64_t inode);
 int coracle_name_calls(uint64_t device, uint64_t inode);
 int coracle_call(int argc, char **argv, uint64_t device, uint64_t inode, int *sock);
 void coracle_play(int fd, int sock, const char *at);
+extern int coracle_empty; // a mount namespace to build in, with a directory for it and nothing else, that came with the plan; or -1
 
 // Starts a detached process (spawn.c): 0 or an errno.
 int coracle_spawn(const char *path, char *const argv[], char *const envp[]);

@@ -31,6 +31,7 @@ struct builder {
 	int root;         // the container's root as it is now, or -1
 	const char *base; // where the tmpfs is mounted, or NULL
 	int sock;
+	int back, cwd; // the mount namespace with the host's tree, which has been left for an empty one, and the working directory there; or -1
 	int entered; // the host's tree is gone
 	int early;   // signals are as the process got them
 };
@@ -137,8 +138,42 @@ static int open_root(struct builder *b, const char *path) {
 	return failed(b->root);
 }
 
+static void close_if(int *fd) {
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+// leave_host goes to an empty tree of its own, to build in. Thus no root has to be pivoted: for that the kernel looks at every
+// thread of the machine.
+static int leave_host(struct builder *b) {
+	b->cwd = open(".", O_PATH | O_CLOEXEC);
+	int back = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	if (b->cwd < 0 || back < 0 || setns(coracle_empty, CLONE_NEWNS) < 0) {
+		int err = errno;
+		close_if(&back);
+		return err;
+	}
+	b->back = back;
+	return failed(unshare(CLONE_NEWNS));
+}
+
+// cover_root makes path the root of a tree that is empty otherwise.
+static int cover_root(struct builder *b, const char *path) {
+	if (chdir(path) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0)
+		return errno;
+	b->entered = 1;
+	close_if(&b->cwd);
+	close_if(&b->back);
+	if (chroot(".") < 0)
+		return errno;
+	return failed(chdir("/"));
+}
+
 // enter_root leaves the host's tree. It is the last step that can be undone.
 static int enter_root(struct builder *b, const char *path) {
+	if (b->back >= 0)
+		return cover_root(b, path);
 	if (chdir(path) < 0 || syscall(SYS_pivot_root, ".", ".") < 0)
 		return errno;
 	b->entered = 1;
@@ -225,6 +260,8 @@ static int step(struct builder *b, const struct coracle_step *s) {
 		return 0;
 	case STEP_EXEC:
 		return become(b, s);
+	case STEP_LEAVE:
+		return leave_host(b);
 	}
 	return EINVAL;
 }
@@ -239,11 +276,11 @@ static void mark(const struct builder *b, const struct coracle_step *s, int err)
 		[STEP_MODE] = "mode of", [STEP_FILE] = "file", [STEP_PLACE] = "image on", [STEP_MOUNT] = "overlay on", [STEP_ROOT] = "root is",
 		[STEP_BIND] = "bind on", [STEP_NEW] = "mount on", [STEP_DIR_IN] = "directory in", [STEP_FILE_IN] = "file in",
 		[STEP_LINK_IN] = "link in", [STEP_ENTER] = "leave the host's tree", [STEP_CHDIR] = "change to", [STEP_UMASK] = "umask",
-		[STEP_EXEC] = "execute",
+		[STEP_EXEC] = "execute", [STEP_LEAVE] = "to an empty tree",
 	};
 	if (s->kind >= sizeof names / sizeof *names || names[s->kind] == NULL)
 		return;
-	const char *on = s->kind == STEP_IMAGE || s->kind == STEP_ENTER || s->kind == STEP_UMASK ? "" : text(b, s->a);
+	const char *on = s->kind == STEP_IMAGE || s->kind == STEP_ENTER || s->kind == STEP_UMASK || s->kind == STEP_LEAVE ? "" : text(b, s->a);
 	char words[64];
 	snprintf(words, sizeof words, "%s%s", err ? "failed: " : "", names[s->kind]);
 	coracle_mark(words, on);
@@ -281,8 +318,13 @@ static void keep_image(void) {
 // undo makes the mount namespace what it was.
 static void undo(struct builder *b) {
 	keep_image();
-	if (b->base != NULL)
+	if (b->back >= 0) {
+		if (setns(b->back, CLONE_NEWNS) < 0 || fchdir(b->cwd) < 0)
+			coracle_fail("return to the host's tree", errno);
+	} else if (b->base != NULL)
 		umount2(b->base, MNT_DETACH);
+	close_if(&b->back);
+	close_if(&b->cwd);
 	for (int i = 0; i < CORACLE_SLOTS; i++)
 		if (b->slots[i] >= 0 && b->slots[i] != coracle_outcome.image)
 			close(b->slots[i]);
@@ -299,7 +341,7 @@ void coracle_run_steps(int fd, const struct coracle_header *h) {
 	uint64_t count;
 	memcpy(&count, blob, sizeof count);
 	if (count <= (h->steps - sizeof count) / sizeof(struct coracle_step) && blob[h->steps - 1] == 0) {
-		struct builder b = {.blob = blob, .root = -1, .sock = h->sock, .early = !(h->namespaces & CLONE_NEWPID)};
+		struct builder b = {.blob = blob, .root = -1, .sock = h->sock, .back = -1, .cwd = -1, .early = !(h->namespaces & CLONE_NEWPID)};
 		memset(b.slots, -1, sizeof b.slots);
 		run(&b, (const struct coracle_step *)(blob + sizeof count), (uint32_t)count);
 		if (!b.entered)

@@ -33,6 +33,7 @@ const (
 	StepChdir StepKind = C.STEP_CHDIR
 	StepUmask StepKind = C.STEP_UMASK // Mode
 	StepExec  StepKind = C.STEP_EXEC  // without privileges: the program A with Argv and Env
+	StepLeave StepKind = C.STEP_LEAVE // from here on in a copy of the mount namespace that came with the plan
 )
 
 // Slots is how many detached mounts there can be.

@@ -8,6 +8,7 @@ import (
 	"coracle/image"
 	"coracle/runtime"
 	"coracle/runtime/probe"
+	"coracle/runtime/server"
 	"coracle/userns"
 )
 
@@ -17,7 +18,9 @@ type call struct {
 	*userns.Call
 	kept *image.Kept
 	key  string       // of the server
-	plan int          // the memfd; -1 none yet
+	has  server.Offer // what that provides
+	plan server.Planned
+	done bool         // there is a plan
 	said bytes.Buffer // what is to be printed
 }
 
@@ -31,14 +34,14 @@ var errNotCalled = errors.New("no launch to plan for another process")
 type planner struct{ kept image.Kept }
 
 // planFor is a [server.Planner].
-func (p *planner) planFor(from *userns.Call, key string) (plan int, ok bool) {
+func (p *planner) planFor(from *userns.Call, key string, has server.Offer) (plan server.Planned, ok bool) {
 	program, args := programName(from.Argv)
-	call := &call{Call: from, kept: &p.kept, key: key, plan: -1}
+	call := &call{Call: from, kept: &p.kept, key: key, has: has}
 	c := &cli{program: program, env: from.Env, in: strings.NewReader(""), out: &call.said, err: &call.said, call: call}
 	if c.dispatch(args) != nil { // it comes to the same failure, and says so
-		return -1, false
+		return plan, false
 	}
-	return call.plan, call.plan >= 0
+	return call.plan, call.done
 }
 
 // planCall is the rest of [cli.launch] for another process.
@@ -53,11 +56,9 @@ func (c *cli) planCall(req *runtime.Request, a *actionFlags) error {
 		if c.call.said.Len() > 0 { // that process has to say it
 			return errNotCalled
 		}
-		fd, ok := p.WriteFor(c.call.key)
-		if !ok {
+		if c.call.plan, c.call.done = p.WriteFor(c.call.key, c.call.has); !c.call.done {
 			return errNotCalled
 		}
-		c.call.plan = fd
 		return nil
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"coracle/runtime/server"
 	"coracle/userns"
 )
 
@@ -36,7 +37,7 @@ func TestPlanForNothingElse(t *testing.T) {
 		{"coracle", "exec", "--no-such-flag", "tree", "true"},
 	} {
 		call := &userns.Call{UID: os.Getuid(), GID: os.Getgid(), Argv: argv, Env: []string{"HOME=" + dir, "USER=me", "PATH=/usr/bin:/bin"}}
-		if plan, ok := new(planner).planFor(call, "key"); ok || plan >= 0 {
+		if _, ok := new(planner).planFor(call, "key", server.Offer{Tree: true}); ok {
 			t.Errorf("%q: planned", argv)
 		}
 	}

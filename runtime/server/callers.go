@@ -4,6 +4,7 @@ import (
 	goruntime "runtime"
 	"sync/atomic"
 
+	"coracle/runtime/mnt"
 	"coracle/userns"
 
 	"golang.org/x/sys/unix"
@@ -17,21 +18,37 @@ import (
 //	environment; a pidfd, its root and its
 //	working directory                        ──▶  plans on a thread that stands there
 //	                                         ◀──  the memfd of the second stage
-//	                                         ◀──  user namespace, mounts: as for every client
+//	                                         ◀──  user namespace, mounts: as for every client, with the layer
+//	                                              of mount points that the launch needs
 //	or the end of the connection             ◀──  what needs more than a plan, or has something to say
 //
 // The launch compares the server's program with its own before it says anything.
 
-// A Planner writes the plan of another process's launch into a memfd, which is the caller's then. The calling thread has that process's
-// root and working directory. key is the server's. ok is false when that launch has to plan itself.
-type Planner func(call *userns.Call, key string) (plan int, ok bool)
+// A Planner plans another process's launch. The calling thread has that process's root and working directory. key is the server's.
+// ok is false when that launch has to plan itself.
+type Planner func(call *userns.Call, key string, has Offer) (p Planned, ok bool)
+
+// An Offer is what a server can provide beside its images.
+type Offer struct {
+	Layer func(name string) bool // tells whether it can provide a layer of that name
+	Tree  bool                   // a mount namespace with nothing in it but the directory [Space]
+}
+
+// Planned is a launch that has been planned.
+type Planned struct {
+	Plan  int    // the memfd of the second stage, which is the caller's
+	Layer *Layer // what is to lie over the image; nil: nothing
+}
 
 // callers are the threads that plan for launches.
 type callers struct {
 	listener int
 	plan     Planner
 	clients  *clients
-	send     func(sock int) error // the user namespace and the images
+	send     func(sock int, root string) error // the user namespace and the images, the first as it is mounted at root
+	layers   layers
+	proc     int // the host's /proc, until start
+	empty    int // a mount namespace to build trees in; -1 none
 	idle     atomic.Int32
 	threads  atomic.Int32
 }
@@ -46,10 +63,17 @@ func (c *callers) prepare(im *Image) {
 	if c.clients.bell, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err == nil {
 		c.listener = userns.NameForCalls(im.Device, im.Inode)
 	}
+	c.proc, _ = unix.Open("/proc", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 }
 
-// start begins to answer calls. The server must have left the host's tree.
-func (c *callers) start() {
+// start begins to answer calls. images are where the images are mounted, the first with the restrictions a. The server must have left
+// the host's tree.
+func (c *callers) start(images []string, a mnt.Attr) {
+	c.layers.image, c.layers.attr = images[0], a
+	if c.listener >= 0 {
+		c.empty = emptyTree(c.proc, images)
+		unix.Close(c.proc)
+	}
 	if c.listener < 0 || unix.Listen(c.listener, backlog) != nil {
 		return
 	}
@@ -118,31 +142,65 @@ func (c *callers) answer(sock, home int, buf []byte) (back bool) {
 	if err != nil || len(fds) != userns.CallDescriptors || !isPidfd(fds[userns.CallPidfd]) {
 		return true
 	}
-	plan, ok := -1, false
+	p, ok := Planned{}, false
 	if stand(fds[userns.CallRoot], fds[userns.CallDirectory], call.Umask) == nil {
-		plan, ok = c.planFor(call)
+		p, ok = c.planFor(call)
 	}
 	back = stand(home, home, 0o022) == nil
 	if ok {
 		if back && c.clients.arrive(fds[userns.CallPidfd]) {
 			pidfd = fds[userns.CallPidfd]
-			if unix.Sendmsg(sock, []byte{sentConfig}, unix.UnixRights(plan), nil, unix.MSG_NOSIGNAL) == nil {
-				c.send(sock) // a client that is gone is found out by its pidfd
-			}
+			c.reply(sock, p)
 		}
-		unix.Close(plan)
+		unix.Close(p.Plan)
 	}
 	return back
 }
 
+// reply sends what has been planned, and what it needs. A client that is gone is found out by its pidfd.
+func (c *callers) reply(sock int, p Planned) {
+	root := c.layers.image
+	if p.Layer != nil {
+		var err error
+		if root, err = c.layers.over(p.Layer); err != nil { // it goes on by itself, and mounts its own
+			return
+		}
+	}
+	fds := []int{p.Plan}
+	if c.empty >= 0 {
+		fds = append(fds, c.empty)
+	}
+	if unix.Sendmsg(sock, []byte{sentConfig}, unix.UnixRights(fds...), nil, unix.MSG_NOSIGNAL) == nil {
+		c.send(sock, root)
+	}
+}
+
 // planFor plans; whatever befalls it there, the server has images to serve.
-func (c *callers) planFor(call *userns.Call) (plan int, ok bool) {
+func (c *callers) planFor(call *userns.Call) (p Planned, ok bool) {
 	defer func() {
 		if recover() != nil {
-			plan, ok = -1, false
+			ok = false
 		}
 	}()
-	return c.plan(call, c.clients.key)
+	return c.plan(call, c.clients.key, Offer{c.layers.offers, c.empty >= 0})
+}
+
+// emptyTree returns a mount namespace with the server's tree but not what is mounted in it; -1: there is none to be had.
+func emptyTree(proc int, mounts []string) int {
+	made := make(chan int)
+	go func() {
+		goruntime.LockOSThread() // for ever: the thread has a namespace of its own, and ends with this function
+		if unix.Unshare(unix.CLONE_NEWNS) != nil {
+			made <- -1
+			return
+		}
+		for _, at := range mounts {
+			mnt.Detach(at)
+		}
+		fd, _ := unix.Openat(proc, "thread-self/ns/mnt", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		made <- fd
+	}()
+	return <-made
 }
 
 // stand moves this thread, which shares its root with no other.

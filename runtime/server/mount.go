@@ -13,10 +13,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Space is a directory in the server's tree on which launches mount what they build in, each in its own copy of an empty one.
+const Space = "/space"
+
 // mount mounts the images on directories of a tmpfs, base.
 func mount(images []*served, c *Config) (base string, err error) {
 	base, err = mnt.Base("mode=0755,size=1m", nil)
 	if err != nil {
+		return "", err
+	}
+	if err := os.Mkdir(base+Space, 0o755); err != nil {
 		return "", err
 	}
 	for i, s := range images {

@@ -82,9 +82,9 @@ func Main(o userns.Outcome, plan Planner) int {
 	}
 	all.welcome = func(h *held) error {
 		if h == first { // it has the namespace from the constructor already
-			return handOut(h.sock, images, marks(&c))
+			return handOut(h.sock, mounts(images), marks(&c))
 		}
-		return errors.Join(sendNamespace(h.sock, ns, o), handOut(h.sock, images, ""))
+		return errors.Join(sendNamespace(h.sock, ns, o), handOut(h.sock, mounts(images), ""))
 	}
 	if c.Key != "" {
 		all.listener = ends.listener
@@ -92,7 +92,11 @@ func Main(o userns.Outcome, plan Planner) int {
 	if ends.pidfd >= 0 {
 		all.pidfds = append(all.pidfds, ends.pidfd)
 	}
-	calls := callers{listener: -1, plan: plan, clients: &all, send: func(sock int) error { return all.welcome(&held{sock: sock}) }}
+	calls := callers{listener: -1, empty: -1, plan: plan, clients: &all, send: func(sock int, root string) error {
+		list := mounts(images)
+		list[0] = root
+		return errors.Join(sendNamespace(sock, ns, o), handOut(sock, list, ""))
+	}}
 	if c.Key != "" && c.Dir == "" && plan != nil {
 		calls.prepare(&c.Images[0])
 	}
@@ -148,8 +152,9 @@ func (c *clients) serve(images []*served, conf *Config, log *logger, calls *call
 		log.print("leave the host's tree: " + err.Error())
 		return err // whoever waits for an answer gets an error
 	}
-	calls.start()
+	calls.start(mounts(images), conf.imageAttr())
 	c.wait()
+	calls.layers.detach()
 	for _, s := range images {
 		mnt.Detach(s.mount)
 	}
@@ -313,17 +318,25 @@ func sendNamespace(sock, ns int, o userns.Outcome) error {
 	return unix.Sendmsg(sock, reply, unix.UnixRights(ns), nil, unix.MSG_NOSIGNAL)
 }
 
+// mounts is where the images are mounted.
+func mounts(images []*served) (list []string) {
+	for _, s := range images {
+		list = append(list, s.mount)
+	}
+	return list
+}
+
 // handOut sends a detached clone of each mount, and text with them. The clones are closed at once: one that
 // stayed open would keep the server alive for ever.
-func handOut(sock int, images []*served, text string) error {
+func handOut(sock int, mounts []string, text string) error {
 	var fds []int
 	defer func() {
 		for _, fd := range fds {
 			unix.Close(fd)
 		}
 	}()
-	for _, s := range images {
-		fd, err := mnt.Clone(s.mount)
+	for _, at := range mounts {
+		fd, err := mnt.Clone(at)
 		if err != nil {
 			answer(sock, fmt.Errorf("clone the image's mount: %w", err), nil, "")
 			return err
