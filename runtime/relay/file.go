@@ -31,7 +31,7 @@ func (r *relay) open(n *node, arg []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	h := &handle{node: n, fd: -1, flags: openFlags(in.Flags)}
+	h := &handle{node: n, fd: -1, flags: openFlags(in.Flags), appends: in.Flags&unix.O_APPEND != 0}
 	if n.kind != unix.S_IFDIR {
 		if h.fd, err = r.openNode(n, h.flags); err != nil {
 			return 0, err
@@ -52,10 +52,10 @@ func (r *relay) opened(h *handle) fusewire.OpenOut {
 	switch {
 	case h.fd < 0: // the kernel changes what is in a directory itself
 		out.Flags = fusewire.OpenKeepCache | fusewire.OpenCacheDir
-	case !h.node.shared:
+	case !h.node.shared && !(h.appends && h.node.linked):
 		out.Flags = fusewire.OpenKeepCache
-	case unix.Fstat(h.fd, &st) != nil || r.nodes.names(h.node, &st) > 1: // what one name has in memory the others would not know
-		out.Flags = fusewire.OpenDirectIO
+	case h.appends || unix.Fstat(h.fd, &st) != nil || r.nodes.names(h.node, &st) > 1: // what one name has in memory the others would not know
+		out.Flags, h.direct = fusewire.OpenDirectIO, true
 	default:
 		h.node.shared = false // the last one that is left: it begins anew
 	}
@@ -114,6 +114,13 @@ func (r *relay) read(arg []byte) (int, error) {
 	}
 }
 
+// sizeOf asks fuse2fs how long an open file is: of a file with several names our kernel below keeps a size for each.
+func sizeOf(fd int) (uint64, error) {
+	var st unix.Statx_t
+	err := unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_FORCE_SYNC, unix.STATX_SIZE, &st)
+	return st.Size, err
+}
+
 func (r *relay) write(arg []byte) (int, error) {
 	in, data, err := split[fusewire.WriteIn](arg)
 	if err != nil {
@@ -125,6 +132,11 @@ func (r *relay) write(arg []byte) (int, error) {
 	}
 	if int(in.Size) > len(data) {
 		return 0, unix.EIO
+	}
+	if h.appends && h.direct && in.Flags&unix.O_APPEND != 0 { // the kernel goes by the size that this name had when it last asked
+		if in.Offset, err = sizeOf(h.fd); err != nil {
+			return 0, err
+		}
 	}
 	done, data := 0, data[:in.Size]
 	for done < len(data) {

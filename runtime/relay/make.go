@@ -166,7 +166,7 @@ func (r *relay) link(d *node, arg []byte) (int, error) {
 	if n.link.dir == r.nodes.hidden {
 		err = r.name(n, l)
 	} else {
-		n.shared = true
+		n.shared, n.linked = true, true
 	}
 	var st unix.Stat_t
 	if err == nil {

@@ -35,6 +35,7 @@ type node struct {
 	fd      int    // of a directory: O_PATH, or -1
 	open    []*handle
 	shared  bool            // the file has had several names: the kernel may have old pages of it
+	linked  bool            // the same, for ever: the kernel may have an old size, which it appends at
 	xattrs  map[string]bool // the names of its attributes; nil: not known
 }
 
@@ -190,10 +191,18 @@ func (t *nodes) look(l link) (*node, unix.Stat_t, error) {
 		t.byID[n.id] = n
 		t.place(n, l)
 	}
-	if t.names(n, &st) > 1 {
-		n.shared = true
+	if t.names(n, &st) > 1 || n.linked {
+		n.shared, n.linked = n.shared || t.names(n, &st) > 1, true
+		refresh(dir, l.name)
+		err = unix.Fstatat(dir, l.name, &st, unix.AT_SYMLINK_NOFOLLOW)
 	}
-	return n, st, nil
+	return n, st, err
+}
+
+// refresh has the kernel ask fuse2fs anew about a file with several names: below, too, each of them is a file of its own.
+func refresh(dir int, name string) {
+	var st unix.Statx_t
+	unix.Statx(dir, name, unix.AT_SYMLINK_NOFOLLOW|unix.AT_STATX_FORCE_SYNC, unix.STATX_SIZE, &st)
 }
 
 // names tells how many names a file has that others see; of a directory it is 1.

@@ -175,6 +175,9 @@ func (r *relay) entry(l link) (int, error) {
 func (r *relay) tell(out *fusewire.EntryOut, n *node, st *unix.Stat_t) {
 	n.lookups++
 	*out = fusewire.EntryOut{Node: n.id, EntryValid: forever, AttrValid: r.valid(n, st), Attr: r.attr(n, st)}
+	if n.linked { // so the kernel asks, and learns of its size, before it opens it
+		out.EntryValid = 0
+	}
 }
 
 // valid is how long attributes are valid, in seconds: those of a file with several names change through the others, too.
@@ -221,6 +224,9 @@ func (r *relay) stat(n *node) (st unix.Stat_t, err error) {
 		return st, err
 	case name == ".":
 		return st, unix.Fstat(dir, &st)
+	}
+	if n.linked {
+		refresh(dir, name)
 	}
 	return st, unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW)
 }

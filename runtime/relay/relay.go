@@ -51,10 +51,12 @@ const flushEvery = 15 * time.Second
 
 // A handle is an open file or directory.
 type handle struct {
-	node  *node
-	fd    int      // -1: a directory
-	flags int      // it was opened with
-	names []string // of a directory: what was in it when it was read from the beginning
+	node    *node
+	fd      int      // -1: a directory
+	flags   int      // it was opened with
+	appends bool     // O_APPEND was among them
+	direct  bool     // the kernel keeps no pages for it
+	names   []string // of a directory: what was in it when it was read from the beginning
 }
 
 // A Relay is a tree that is about to be served.
