@@ -97,9 +97,9 @@ func (p *Plan) write(h *userns.Header) (int, error) {
 }
 
 // WriteFor makes the memfd of a launch that another process carries out, which finds the image server with the key running. ok is
-// false when that process has more to do than the constructor's steps.
+// false when that process has more to do.
 func (p *Plan) WriteFor(key string, has server.Offer) (w server.Planned, ok bool) {
-	if p.Share == "" || p.Share != key || !p.Limits.Zero() {
+	if p.Share == "" || p.Share != key || !p.callable() {
 		return w, false
 	}
 	if l := p.layer(); l != nil && has.Layer(l.Name) {
@@ -107,7 +107,7 @@ func (p *Plan) WriteFor(key string, has server.Offer) (w server.Planned, ok bool
 	}
 	h := p.entry(provided{points: w.Layer != nil, tree: has.Tree})
 	if len(h.Steps) == 0 {
-		return w, false
+		w.Layer = nil // Go mounts its own
 	}
 	fd, err := p.write(&h)
 	w.Plan = fd
@@ -121,6 +121,30 @@ func (p *Plan) layer() *server.Layer {
 		return nil
 	}
 	return &server.Layer{Name: fmt.Sprintf("%#v", [][]bind.Point{l.Parents, l.Points}), Make: func(dir string) error { return makePoints(dir, l) }}
+}
+
+// WriteFirst makes the memfd of a launch that another process carries out, and the configuration of its image server, which has the caller's
+// own ids alone.
+func (p *Plan) WriteFirst(config *server.Config) (w server.Planned, ok bool) {
+	if !p.callable() || !p.Root.served() || len(p.UIDs) != 1 || len(p.GIDs) != 1 || p.UIDs[0].Inside != p.UIDs[0].Outside || p.GIDs[0].Inside != p.GIDs[0].Outside {
+		return w, false
+	}
+	c := serverConfig(p)
+	for _, im := range c.Images {
+		if im.Sent || im.Ext {
+			return w, false
+		}
+	}
+	*config = *c
+	h := p.entry(provided{})
+	fd, err := p.write(&h)
+	w.Plan = fd
+	return w, err == nil
+}
+
+// callable tells whether there is nothing to be done before the second stage.
+func (p *Plan) callable() bool {
+	return p.Limits.Zero() && p.Upper.Kind == "" && p.Extract.Dir == "" && p.Instance == "" && p.Fakeroot == ""
 }
 
 // header is what the user namespaces of the launch and of its image server have in common.

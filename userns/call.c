@@ -178,12 +178,14 @@ static size_t describe(char *buf, size_t size, int argc, char **argv, const char
 	return r.full ? 0 : (size_t)(r.at - buf);
 }
 
-// send_call sends the request with descriptors of this process, its root and its working directory.
-static int send_call(int sock, const void *buf, size_t len) {
-	int fds[CORACLE_CALL_FDS];
+// send_call sends the request with descriptors of this process, its root and its working directory, and takes the one of answer over, if
+// there is one.
+static int send_call(int sock, const void *buf, size_t len, int answer) {
+	int fds[CORACLE_CALL_FDS], count = answer < 0 ? CORACLE_CALL_FDS - 1 : CORACLE_CALL_FDS;
 	fds[0] = (int)syscall(SYS_pidfd_open, getpid(), 0);
 	fds[1] = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	fds[2] = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	fds[3] = answer;
 	union {
 		struct cmsghdr align;
 		char buf[CMSG_SPACE(sizeof fds)];
@@ -194,8 +196,9 @@ static int send_call(int sock, const void *buf, size_t len) {
 	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof fds);
-	memcpy(CMSG_DATA(c), fds, sizeof fds);
+	c->cmsg_len = CMSG_LEN((size_t)count * sizeof *fds);
+	msg.msg_controllen = CMSG_SPACE((size_t)count * sizeof *fds);
+	memcpy(CMSG_DATA(c), fds, (size_t)count * sizeof *fds);
 	int sent = fds[0] >= 0 && fds[1] >= 0 && fds[2] >= 0 && sendmsg(sock, &msg, MSG_NOSIGNAL) == (ssize_t)len;
 	for (int i = 0; i < CORACLE_CALL_FDS; i++)
 		if (fds[i] >= 0)
@@ -215,7 +218,11 @@ static int receive_plan(int sock) {
 	} control;
 	struct iovec iov = {.iov_base = &word, .iov_len = sizeof word};
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf, .msg_controllen = sizeof control.buf};
-	if (recvmsg(sock, &msg, MSG_CMSG_CLOEXEC) <= 0)
+	ssize_t n;
+	do
+		n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	if (n <= 0)
 		return -1;
 	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 	if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len <= CMSG_LEN(sizeof fds))
@@ -238,17 +245,20 @@ static int call(int sock, const struct sockaddr_un *name, socklen_t len, char *b
 	if (size == 0)
 		return -1;
 	set_timeout(sock, SO_RCVTIMEO, ANSWER_TIME, 0);
-	int fd = send_call(sock, buf, size) ? receive_plan(sock) : -1;
+	int fd = send_call(sock, buf, size, -1) ? receive_plan(sock) : -1;
 	set_timeout(sock, SO_SNDTIMEO, 0, 0);
 	set_timeout(sock, SO_RCVTIMEO, 0, 0);
 	return fd;
 }
 
+// is_ordinary tells whether there is nothing odd about the ids of this process.
+static int is_ordinary(void) { return geteuid() != 0 && geteuid() == getuid() && getegid() == getgid(); }
+
 // coracle_call has the server of a file plan this launch. It returns the memfd, and in *sock where that server goes on to answer; or -1.
 int coracle_call(int argc, char **argv, uint64_t device, uint64_t inode, int *sock) {
 	char cgroup[CORACLE_CALL_TEXT];
 	struct sockaddr_un name;
-	if (geteuid() == 0 || geteuid() != getuid() || getegid() != getgid() || read_small("/proc/self/cgroup", cgroup, sizeof cgroup) == 0)
+	if (!is_ordinary() || read_small("/proc/self/cgroup", cgroup, sizeof cgroup) == 0)
 		return -1;
 	socklen_t len = call_name(&name, device, inode, cgroup);
 	*sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -257,5 +267,25 @@ int coracle_call(int argc, char **argv, uint64_t device, uint64_t inode, int *so
 	free(buf);
 	if (fd < 0 && *sock >= 0)
 		close(*sock);
+	return fd;
+}
+
+// coracle_call_standby has a server that is just starting, behind sock, plan the launch: two Go runtimes that start side by side take longer
+// than one. It returns the memfd, or -1. The answer comes on a socket of its own, because sock has other news by then. Whatever
+// takes long there would take as long here.
+int coracle_call_standby(int argc, char **argv, int sock) {
+	char cgroup[CORACLE_CALL_TEXT];
+	int pair[2], fd = -1;
+	if (!is_ordinary() || read_small("/proc/self/cgroup", cgroup, sizeof cgroup) == 0 ||
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -1;
+	char *buf = malloc(CORACLE_CALL_LEN);
+	size_t size = buf == NULL ? 0 : describe(buf, CORACLE_CALL_LEN, argc, argv, cgroup);
+	if (size == 0)
+		close(pair[1]);
+	else if (send_call(sock, buf, size, pair[1]))
+		fd = receive_plan(pair[0]);
+	free(buf);
+	close(pair[0]);
 	return fd;
 }

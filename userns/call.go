@@ -34,10 +34,13 @@ const (
 	CallPidfd       = iota // of the process
 	CallRoot               // its root directory
 	CallDirectory          // its working directory
-	CallDescriptors        // how many there are
+	CallAnswer             // of a standby's call alone: where the answer goes
 )
 
 var errCall = errors.New("not a launch's call")
+
+// IsCall tells whether a message begins like a call.
+func IsCall(b []byte) bool { return bytes.HasPrefix(b, []byte(C.CORACLE_CALL_MAGIC)) }
 
 // DecodeCall reads a call.
 func DecodeCall(b []byte) (*Call, error) {

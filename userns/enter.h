@@ -20,7 +20,7 @@ enum { ROLE_NONE = 0, ROLE_ENTER = 1, ROLE_SERVE = 2, ROLE_DETACH = 3, ROLE_STAN
 #define CORACLE_CALL_LIMITS 16 // RLIM_NLIMITS of Linux
 #define CORACLE_CALL_TEXT 4096
 #define CORACLE_CALL_LEN (128 * 1024) // at most, strings included
-#define CORACLE_CALL_FDS 3           // a pidfd, the root and the working directory
+#define CORACLE_CALL_FDS 4           // a pidfd, the root, the working directory, and for a standby where it answers
 
 // The value that goes with a signal which is to stop an instance.
 #define CORACLE_STOP 0x636f7261
@@ -165,6 +165,7 @@ int coracle_claim(uint64_t device, uint64_t inode);
 // Launches that the image server plans (call.c).
 int coracle_name_calls(uint64_t device, uint64_t inode);
 int coracle_call(int argc, char **argv, uint64_t device, uint64_t inode, int *sock);
+int coracle_call_standby(int argc, char **argv, int sock);
 void coracle_play(int fd, int sock, const char *at);
 extern int coracle_empty; // a mount namespace to build in, with a directory for it and nothing else, that came with the plan; or -1
 

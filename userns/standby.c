@@ -25,7 +25,7 @@ struct guess {
 	const char *image;
 	uint64_t device, inode;
 	int alone; // the launch wants a server of its own
-	int plain; // a server that is there may be able to plan it
+	int plain; // a server may be able to plan it
 };
 
 static int is_one_of(const char *word, const char *const *list) {
@@ -167,6 +167,16 @@ static void join(int argc, char **argv, const struct guess *g) {
 	coracle_play(fd, sock, NULL);
 }
 
+// have_planned has the standby plan the launch, and begins to carry it out. It returns where that has not been possible.
+static void have_planned(int argc, char **argv) {
+	int sock = coracle_standby, fd = coracle_call_standby(argc, argv, sock);
+	if (fd < 0)
+		return;
+	coracle_standby = -1;
+	coracle_mark("planned by the image server", "");
+	coracle_play(fd, sock, NULL);
+}
+
 // coracle_begin_launch guesses whether the command line is that of a launch that needs an image server: one that is there may plan it, one
 // that is not is started.
 void coracle_begin_launch(int argc, char **argv) {
@@ -185,4 +195,6 @@ void coracle_begin_launch(int argc, char **argv) {
 	start(&g, claim);
 	if (claim >= 0)
 		close(claim);
+	if (coracle_standby >= 0 && g.plain)
+		have_planned(argc, argv);
 }

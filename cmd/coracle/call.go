@@ -17,8 +17,9 @@ import (
 type call struct {
 	*userns.Call
 	kept *image.Kept
-	key  string       // of the server
-	has  server.Offer // what that provides
+	key  string         // of the server
+	has  server.Offer   // what that provides
+	conf *server.Config // of a standby, to be filled in; nil: the launch joins the server
 	plan server.Planned
 	done bool         // there is a plan
 	said bytes.Buffer // what is to be printed
@@ -34,9 +35,9 @@ var errNotCalled = errors.New("no launch to plan for another process")
 type planner struct{ kept image.Kept }
 
 // planFor is a [server.Planner].
-func (p *planner) planFor(from *userns.Call, key string, has server.Offer) (plan server.Planned, ok bool) {
+func (p *planner) planFor(from *userns.Call, key string, has server.Offer, conf *server.Config) (plan server.Planned, ok bool) {
 	program, args := programName(from.Argv)
-	call := &call{Call: from, kept: &p.kept, key: key, has: has}
+	call := &call{Call: from, kept: &p.kept, key: key, has: has, conf: conf}
 	c := &cli{program: program, env: from.Env, in: strings.NewReader(""), out: &call.said, err: &call.said, call: call}
 	if c.dispatch(args) != nil { // it comes to the same failure, and says so
 		return plan, false
@@ -56,17 +57,22 @@ func (c *cli) planCall(req *runtime.Request, a *actionFlags) error {
 		if c.call.said.Len() > 0 { // that process has to say it
 			return errNotCalled
 		}
-		if c.call.plan, c.call.done = p.WriteFor(c.call.key, c.call.has); !c.call.done {
+		if c.call.conf != nil {
+			c.call.plan, c.call.done = p.WriteFirst(c.call.conf)
+		} else {
+			c.call.plan, c.call.done = p.WriteFor(c.call.key, c.call.has)
+		}
+		if !c.call.done {
 			return errNotCalled
 		}
 		return nil
 	})
 }
 
-// callable tells whether a request is one that makes nothing, asks nobody and joins a server.
+// callable tells whether a request is one that makes nothing and asks nobody.
 func callable(r *runtime.Request) bool {
 	writes := r.Writable || r.WritableTmpfs || r.ScratchOverlay != "" || len(r.Overlays) > 0
-	return !writes && !r.DryRun && !r.Fakeroot && !r.Unsquash && !r.NoShare && r.Limits.Zero() && !strings.HasPrefix(r.Image, instancePrefix)
+	return !writes && !r.DryRun && !r.Fakeroot && !r.Unsquash && r.Limits.Zero() && !strings.HasPrefix(r.Image, instancePrefix)
 }
 
 // caller describes the process whose launch it is.

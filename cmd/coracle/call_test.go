@@ -37,7 +37,7 @@ func TestPlanForNothingElse(t *testing.T) {
 		{"coracle", "exec", "--no-such-flag", "tree", "true"},
 	} {
 		call := &userns.Call{UID: os.Getuid(), GID: os.Getgid(), Argv: argv, Env: []string{"HOME=" + dir, "USER=me", "PATH=/usr/bin:/bin"}}
-		if _, ok := new(planner).planFor(call, "key", server.Offer{Tree: true}); ok {
+		if _, ok := new(planner).planFor(call, "key", server.Offer{Tree: true}, nil); ok {
 			t.Errorf("%q: planned", argv)
 		}
 	}

@@ -24,9 +24,10 @@ import (
 //
 // The launch compares the server's program with its own before it says anything.
 
-// A Planner plans another process's launch. The calling thread has that process's root and working directory. key is the server's.
-// ok is false when that launch has to plan itself.
-type Planner func(call *userns.Call, key string, has Offer) (p Planned, ok bool)
+// A Planner plans another process's launch. The calling thread has that process's root and working directory. A nil config asks for a launch
+// that joins the server with the key; otherwise it is that of a standby, which gets it filled in and starts to serve. ok is false when
+// that launch has to plan itself.
+type Planner func(call *userns.Call, key string, has Offer, config *Config) (p Planned, ok bool)
 
 // An Offer is what a server can provide beside its images.
 type Offer struct {
@@ -121,7 +122,7 @@ func (c *callers) answer(sock, home int, buf []byte) (back bool) {
 	if err != nil || int(peer.Uid) != c.clients.uid {
 		return true
 	}
-	oob := make([]byte, unix.CmsgSpace(userns.CallDescriptors*4))
+	oob := make([]byte, unix.CmsgSpace(userns.CallAnswer*4))
 	n, oobn, err := receive(sock, buf, oob, 0)
 	if err != nil {
 		return true
@@ -139,12 +140,12 @@ func (c *callers) answer(sock, home int, buf []byte) (back bool) {
 		}
 	}()
 	call, err := userns.DecodeCall(buf[:n])
-	if err != nil || len(fds) != userns.CallDescriptors || !isPidfd(fds[userns.CallPidfd]) {
+	if err != nil || len(fds) != userns.CallAnswer || !isPidfd(fds[userns.CallPidfd]) {
 		return true
 	}
 	p, ok := Planned{}, false
 	if stand(fds[userns.CallRoot], fds[userns.CallDirectory], call.Umask) == nil {
-		p, ok = c.planFor(call)
+		p, ok = c.plan.try(call, c.clients.key, Offer{c.layers.offers, c.empty >= 0}, nil)
 	}
 	back = stand(home, home, 0o022) == nil
 	if ok {
@@ -175,14 +176,14 @@ func (c *callers) reply(sock int, p Planned) {
 	}
 }
 
-// planFor plans; whatever befalls it there, the server has images to serve.
-func (c *callers) planFor(call *userns.Call) (p Planned, ok bool) {
+// try plans. Whatever befalls it there, a server has images to serve.
+func (p Planner) try(call *userns.Call, key string, has Offer, config *Config) (w Planned, ok bool) {
 	defer func() {
 		if recover() != nil {
 			ok = false
 		}
 	}()
-	return c.plan(call, c.clients.key, Offer{c.layers.offers, c.empty >= 0})
+	return p(call, key, has, config)
 }
 
 // emptyTree returns a mount namespace with the server's tree but not what is mounted in it; -1: there is none to be had.

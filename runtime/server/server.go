@@ -47,7 +47,7 @@ func Main(o userns.Outcome, plan Planner) int {
 	err := o.Err()
 	if err == nil {
 		if o.Role == userns.Standby {
-			ends, err = c.await(userns.ServerSock)
+			ends, err = c.await(userns.ServerSock, plan)
 		} else {
 			err = stage.Read(o.FD, o.Plan, &c)
 		}
@@ -77,6 +77,7 @@ func Main(o userns.Outcome, plan Planner) int {
 	all := clients{listener: -1, inotify: -1, work: -1, helds: []*held{first}, key: c.Key, uid: os.Getuid()}
 	all.bell = -1
 	if err != nil {
+		ends.release()
 		all.dismiss(err)
 		return 1
 	}
@@ -100,7 +101,7 @@ func Main(o userns.Outcome, plan Planner) int {
 	if c.Key != "" && c.Dir == "" && plan != nil {
 		calls.prepare(&c.Images[0])
 	}
-	if err := all.serve(images, &c, log, &calls); err != nil {
+	if err := all.serve(images, &c, log, &calls, ends.release); err != nil {
 		all.dismiss(err)
 		return 1
 	}
@@ -111,11 +112,17 @@ func Main(o userns.Outcome, plan Planner) int {
 type ends struct {
 	pidfd    int // of the first client
 	listener int // where further ones connect
+
+	// release lets a launch go on that has called its standby. Until then it waits: the kernel has one lock for mounts, which both
+	// sides would take in turns.
+	release func()
 }
+
+func noEnds() ends { return ends{-1, -1, func() {}} }
 
 // inherited are those that the constructor has arranged.
 func inherited() ends {
-	e := ends{userns.ServerPidfd, userns.ServerListener}
+	e := ends{userns.ServerPidfd, userns.ServerListener, func() {}}
 	for _, fd := range []*int{&e.pidfd, &e.listener} {
 		if _, err := unix.FcntlInt(uintptr(*fd), unix.F_GETFD, 0); err != nil {
 			*fd = -1
@@ -125,7 +132,7 @@ func inherited() ends {
 }
 
 // serve provides the images for as long as they are used. An error is one before anybody has got them.
-func (c *clients) serve(images []*served, conf *Config, log *logger, calls *callers) error {
+func (c *clients) serve(images []*served, conf *Config, log *logger, calls *callers, release func()) error {
 	var x *extraction
 	if conf.Dir != "" {
 		var err error
@@ -136,6 +143,7 @@ func (c *clients) serve(images []*served, conf *Config, log *logger, calls *call
 	}
 	base, err := mount(images, conf)
 	if err != nil {
+		release()
 		return err
 	}
 	var serving sync.WaitGroup
@@ -146,6 +154,7 @@ func (c *clients) serve(images []*served, conf *Config, log *logger, calls *call
 			}
 		})
 	}
+	release()
 	c.serveWaiting(nil)
 	letClientPass(c.listener)
 	if err := isolate(images, base); err != nil {

@@ -95,6 +95,28 @@ func tryName(uid int, name, key string, pidfd int) (sock, listener int, err erro
 	return -1, -1, err
 }
 
+// listen returns a listening socket for a server with the key, or -1: somebody else listens there, or has all names.
+func listen(uid int, key string) int {
+	for n := range maxNames {
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return -1
+		}
+		name := socketName(uid, key, n)
+		if err = unix.Bind(fd, &unix.SockaddrUnix{Name: name}); err == nil {
+			err = unix.Listen(fd, backlog)
+		}
+		if err == nil {
+			return fd
+		}
+		unix.Close(fd)
+		if _, err := ask(uid, name, key); err == nil || !errors.Is(err, errForeign) {
+			return -1
+		}
+	}
+	return -1
+}
+
 // dial makes a socket that connects soon or not at all.
 func dial() (int, error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)

@@ -35,7 +35,7 @@ func inode(t *testing.T, fd int) uint64 {
 func TestStandby(t *testing.T) {
 	for _, with := range []struct{ pidfd, listener bool }{{true, true}, {true, false}, {false, true}, {false, false}} {
 		launch, standby := connection(t)
-		files := ends{-1, -1}
+		files := noEnds()
 		for i, there := range []bool{with.pidfd, with.listener} {
 			if there {
 				f, err := os.CreateTemp(t.TempDir(), "")
@@ -51,7 +51,7 @@ func TestStandby(t *testing.T) {
 			t.Fatalf("send: %v", err)
 		}
 		var got Config
-		e, err := got.await(standby)
+		e, err := got.await(standby, nil)
 		if err != nil {
 			t.Fatalf("await: %v", err)
 		}
@@ -80,14 +80,14 @@ func TestStandbyDropped(t *testing.T) {
 	launch, standby := connection(t)
 	unix.Shutdown(launch, unix.SHUT_WR)
 	var c Config
-	if _, err := c.await(standby); err != errDropped {
+	if _, err := c.await(standby, nil); err != errDropped {
 		t.Errorf("await after the end: %v, want %v", err, errDropped)
 	}
 	launch, standby = connection(t)
 	if err := unix.Sendmsg(launch, []byte{sentConfig}, nil, nil, 0); err != nil {
 		t.Fatalf("sendmsg: %v", err)
 	}
-	if _, err := c.await(standby); err == nil || err == errDropped {
+	if _, err := c.await(standby, nil); err == nil || err == errDropped {
 		t.Errorf("await without the descriptor: %v", err)
 	}
 }
@@ -106,7 +106,7 @@ func TestStandbyKilled(t *testing.T) {
 		t.Fatalf("dup3: %v", err)
 	}
 	var got Config
-	if _, err := got.await(standby); err != nil || got.Key != "key" {
+	if _, err := got.await(standby, nil); err != nil || got.Key != "key" {
 		t.Errorf("await: %+v, %v", got, err)
 	}
 }
