@@ -11,11 +11,11 @@ import (
 )
 
 // What the main thread of a launch may ask of the kernel, /bin/true included. Where the launch goes through Go a second time, or reads
-// what it need not, there are hundreds more; a new Go release or C library moves the figures by a few dozen. Measured: 335, 1200
-// and 1060 (Go 1.26, musl 1.2.3).
+// what it need not, there are hundreds more; a new Go release or C library moves the figures by a few dozen. Measured: 345, 1085
+// and 985 (Go 1.26, musl 1.2.3).
 const (
 	plannedCalls   = 390 // the image server plans: no Go runtime starts at all
-	writableCalls  = 1400
+	writableCalls  = 1250
 	directoryCalls = 1180
 )
 
@@ -71,20 +71,21 @@ func TestSystemCalls(t *testing.T) {
 		name       string
 		most       int
 		executions int // of the program, perhaps of itself again, and of the payload
+		pivots     int
 		args       []string
 	}{
-		{"server there", plannedCalls, 2, []string{"exec", busybox(), "true"}},
-		{"first launch", plannedCalls, 2, []string{"exec", "--no-share", busybox(), "true"}},
-		{"a writable layer", writableCalls, 3, []string{"exec", "--writable-tmpfs", busybox(), "true"}},
-		{"directory", directoryCalls, 3, []string{"exec", strings.TrimSuffix(busybox(), ".sif"), "true"}},
+		{"server there", plannedCalls, 2, 0, []string{"exec", busybox(), "true"}},
+		{"first launch", plannedCalls, 2, 1, []string{"exec", "--no-share", busybox(), "true"}},
+		{"a writable layer", writableCalls, 3, 1, []string{"exec", "--writable-tmpfs", busybox(), "true"}},
+		{"directory", directoryCalls, 3, 1, []string{"exec", strings.TrimSuffix(busybox(), ".sif"), "true"}},
 	} {
 		total, calls := systemCalls(t, tt.args...)
 		t.Logf("%s: %d system calls", tt.name, total)
 		if total == 0 || total > tt.most {
 			t.Errorf("%s: %d system calls, want at most %d: %v", tt.name, total, tt.most, calls)
 		}
-		if calls["execve"] != tt.executions || calls["pivot_root"] != 1 {
-			t.Errorf("%s: %d execve and %d pivot_root, want %d and 1", tt.name, calls["execve"], calls["pivot_root"], tt.executions)
+		if calls["execve"] != tt.executions || calls["pivot_root"] != tt.pivots {
+			t.Errorf("%s: %d execve and %d pivot_root, want %d and %d", tt.name, calls["execve"], calls["pivot_root"], tt.executions, tt.pivots)
 		}
 	}
 }
