@@ -31,10 +31,10 @@ const CallLen = C.CORACLE_CALL_LEN
 
 // The descriptors that come with a call.
 const (
-	CallPidfd       = iota // of the process
-	CallRoot               // its root directory
-	CallDirectory          // its working directory
-	CallAnswer             // of a standby's call alone: where the answer goes
+	CallPidfd     = iota // of the process
+	CallRoot             // its root directory
+	CallDirectory        // its working directory
+	CallAnswer           // of a standby's call alone: where the answer goes
 )
 
 var errCall = errors.New("not a launch's call")
