@@ -70,12 +70,13 @@ func (c *callers) prepare(im *Image) {
 // start begins to answer calls. images are where the images are mounted, the first with the restrictions a. The server must have left
 // the host's tree.
 func (c *callers) start(images []string, a mnt.Attr) {
-	c.layers.image, c.layers.attr = images[0], a
-	if c.listener >= 0 {
-		c.empty = emptyTree(c.proc, images)
-		unix.Close(c.proc)
+	if c.listener < 0 { // there may be no images at all
+		return
 	}
-	if c.listener < 0 || unix.Listen(c.listener, backlog) != nil {
+	c.layers.image, c.layers.attr = images[0], a
+	c.empty = emptyTree(c.proc, images)
+	unix.Close(c.proc)
+	if unix.Listen(c.listener, backlog) != nil {
 		return
 	}
 	userns.EndMarks()
