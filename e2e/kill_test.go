@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -40,8 +41,16 @@ func sweep(t *testing.T) {
 	if os.Getenv(modeKey) != "unsquash" {
 		return
 	}
-	if out, err := launch(t, "exec", busybox(), "true").CombinedOutput(); err != nil {
-		t.Errorf("the launch after a server was killed: %v\n%s", err, out)
+	left := filepath.Join(os.TempDir(), "coracle-image-"+strconv.Itoa(os.Getuid())+"-*")
+	for range 10 {
+		if out, err := launch(t, "exec", busybox(), "true").CombinedOutput(); err != nil {
+			t.Errorf("the launch after a server was killed: %v\n%s", err, out)
+		}
+		time.Sleep(50 * time.Millisecond) // what it makes itself goes, too
+		if names, _ := filepath.Glob(left); len(names) == 0 {
+			return
+		}
+		time.Sleep(200 * time.Millisecond) // the kernel closes the files of a killed process, and so its locks, a little later
 	}
 }
 
