@@ -136,6 +136,38 @@ func TestKillServer(t *testing.T) {
 	gone(t, before, "server killed")
 }
 
+// A server that is killed while it plans a launch, and mounts what that needs over the image, holds nobody up: the launch fails, or goes on
+// with a server of its own.
+func TestKillPlanner(t *testing.T) {
+	const kills = 60
+	before := files()
+	for i := range kills {
+		others := processes()
+		holder := payload(t)
+		time.Sleep(25 * time.Millisecond) // until its server plans
+		joined := launch(t, "exec", busybox(), "true")
+		if err := joined.Start(); err != nil {
+			t.Fatal(err)
+		}
+		delay := time.Duration(i) * 100 * time.Microsecond
+		time.Sleep(delay)
+		for _, p := range servers(others) {
+			syscall.Kill(p.pid, syscall.SIGKILL)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- joined.Wait() }()
+		select {
+		case <-ended:
+		case <-time.After(15 * time.Second):
+			t.Fatalf("the server killed after %v: the launch hangs", delay)
+		}
+		holder.Process.Kill()
+		holder.Wait()
+	}
+	sweep(t)
+	gone(t, before, "servers killed while they planned")
+}
+
 // Everything killed at once, as a batch system does.
 func TestKillAll(t *testing.T) {
 	before := files()

@@ -173,5 +173,6 @@ extern int coracle_empty; // a mount namespace to build in, with a directory for
 int coracle_spawn(const char *path, char *const argv[], char *const envp[]);
 int coracle_spawn_soon(const char *path, char *const argv[], char *const envp[]);
 void coracle_reap_soon(void);
+int coracle_mount_apart(const char *type, const char *at, unsigned long flags, const char *data);
 
 #endif

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"coracle/runtime/mnt"
+	"coracle/userns"
 )
 
 // A Layer is what a launch needs over the image: mount points that the image lacks, empty and read-only.
@@ -72,7 +73,7 @@ func (l *layers) mount(layer *Layer, dir string) (string, error) {
 	if err := layer.Make(points); err != nil {
 		return "", err
 	}
-	return at, mnt.NewAt("overlay", "overlay", at, l.attr, "lowerdir="+points+":"+l.image)
+	return at, userns.MountApart("overlay", at, l.attr.MountFlags(), "lowerdir="+points+":"+l.image)
 }
 
 // detach takes the layers away from the server: each keeps the image in use.
