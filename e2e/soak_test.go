@@ -118,6 +118,8 @@ func (s *soak) run(cmd *exec.Cmd, want string, shot int64) {
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	s.launches.Add(1)
+	hangs := time.AfterFunc(time.Minute, func() { s.t.Errorf("%q: hangs", cmd.Args) })
+	defer hangs.Stop()
 	out, err := cmd.Output()
 	if (err != nil || string(out) != want) && s.shot.Load() == shot {
 		s.t.Errorf("%q: %v, %q, %s", cmd.Args, err, out, &stderr)
