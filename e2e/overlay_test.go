@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -52,6 +53,23 @@ func servers(before []process) (list []process) {
 		}
 	}
 	return list
+}
+
+// imageServers are those of servers that are image servers, but for children that are about to become fuse2fs: to kill that is another matter.
+func imageServers(before []process) (list []process) {
+	all := map[string]bool{}
+	for _, p := range servers(before) {
+		if strings.HasPrefix(p.cmdline, "coracle: image server") {
+			list = append(list, p)
+			all[strconv.Itoa(p.pid)] = true
+		}
+	}
+	return slices.DeleteFunc(list, func(p process) bool {
+		status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid))
+		_, rest, _ := strings.Cut(string(status), "\nPPid:\t")
+		parent, _, _ := strings.Cut(rest, "\n")
+		return all[parent]
+	})
 }
 
 // empty waits until dir has nothing in it.
@@ -171,10 +189,8 @@ func TestKillServerOfImage(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(delay)
-		for _, p := range servers(others) {
-			if strings.HasPrefix(p.cmdline, "coracle: image server") {
-				syscall.Kill(p.pid, syscall.SIGKILL)
-			}
+		for _, p := range imageServers(others) {
+			syscall.Kill(p.pid, syscall.SIGKILL)
 		}
 		cmd.Process.Kill()
 		cmd.Wait()
