@@ -110,11 +110,22 @@ func listen(uid int, key string) int {
 			return fd
 		}
 		unix.Close(fd)
-		if _, err := ask(uid, name, key); err == nil || !errors.Is(err, errForeign) {
+		if !foreign(uid, name) {
 			return -1
 		}
 	}
 	return -1
+}
+
+// foreign tells whether a name is another user's.
+func foreign(uid int, name string) bool {
+	fd, err := dial()
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	err = unix.Connect(fd, &unix.SockaddrUnix{Name: name})
+	return errors.Is(err, unix.EAGAIN) || err == nil && begin(fd, uid) != nil
 }
 
 // dial makes a socket that connects soon or not at all.
