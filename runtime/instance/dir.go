@@ -92,24 +92,39 @@ func (s *Store) ours(path string) bool {
 func (s *Store) home() (string, error) {
 	var first error
 	for _, dir := range s.dirs {
-		err := os.Mkdir(dir, 0o700)
-		if errors.Is(err, os.ErrExist) {
-			err = nil
-		}
-		if err == nil && !s.ours(dir) {
-			err = fmt.Errorf("%s belongs to somebody else, or others can write to it", dir)
+		home, err := s.homeIn(dir)
+		for tries := 0; errors.Is(err, errMoved) && tries < 100; tries++ {
+			home, err = s.homeIn(dir)
 		}
 		if err == nil {
-			dir = filepath.Join(dir, "instances")
-			if err = os.Mkdir(dir, 0o700); err == nil || errors.Is(err, os.ErrExist) {
-				return dir, nil
-			}
+			return home, nil
 		}
 		if first == nil || !errors.Is(err, os.ErrNotExist) {
 			first = err
 		}
 	}
 	return "", fmt.Errorf("a place for the record of an instance: %w", first)
+}
+
+// homeIn makes it in dir. The error is errMoved when dir was removed meanwhile, because the last record in it has gone.
+func (s *Store) homeIn(dir string) (string, error) {
+	err := os.Mkdir(dir, 0o700)
+	if err != nil && !errors.Is(err, os.ErrExist) {
+		return "", err
+	}
+	home := filepath.Join(dir, "instances")
+	if s.ours(dir) {
+		if err = os.Mkdir(home, 0o700); err == nil || errors.Is(err, os.ErrExist) {
+			return home, nil
+		}
+	}
+	if _, gone := os.Lstat(dir); errors.Is(gone, os.ErrNotExist) {
+		return "", errMoved
+	}
+	if !s.ours(dir) {
+		return "", fmt.Errorf("%s belongs to somebody else, or others can write to it", dir)
+	}
+	return "", err
 }
 
 // A Claim is a name that this process has taken for an instance that it starts.
