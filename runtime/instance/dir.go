@@ -112,19 +112,21 @@ func (s *Store) homeIn(dir string) (string, error) {
 	if err != nil && !errors.Is(err, os.ErrExist) {
 		return "", err
 	}
-	home := filepath.Join(dir, "instances")
 	if s.ours(dir) {
-		if err = os.Mkdir(home, 0o700); err == nil || errors.Is(err, os.ErrExist) {
+		home := filepath.Join(dir, "instances")
+		err := os.Mkdir(home, 0o700)
+		switch {
+		case err == nil, errors.Is(err, os.ErrExist):
 			return home, nil
+		case errors.Is(err, os.ErrNotExist):
+			return "", errMoved
 		}
+		return "", err
 	}
-	if _, gone := os.Lstat(dir); errors.Is(gone, os.ErrNotExist) {
+	if _, err := os.Lstat(dir); errors.Is(err, os.ErrNotExist) || s.ours(dir) {
 		return "", errMoved
 	}
-	if !s.ours(dir) {
-		return "", fmt.Errorf("%s belongs to somebody else, or others can write to it", dir)
-	}
-	return "", err
+	return "", fmt.Errorf("%s belongs to somebody else, or others can write to it", dir)
 }
 
 // A Claim is a name that this process has taken for an instance that it starts.

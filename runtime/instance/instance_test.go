@@ -1,10 +1,12 @@
 package instance
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -107,4 +109,30 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("decode(%q) = %+v", b, s)
 		}
 	})
+}
+
+// Records do not go to the next place because somebody removes the empty directory of the first one at the same time.
+func TestClaimsBesideDrops(t *testing.T) {
+	place := t.TempDir()
+	s := &Store{dirs: []string{filepath.Join(place, "first"), filepath.Join(place, "second")}, uid: os.Getuid()}
+	var all sync.WaitGroup
+	for i := range 4 {
+		all.Go(func() {
+			for range 300 {
+				c, err := s.Claim(fmt.Sprint("name", i))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if !strings.HasPrefix(c.dir, s.dirs[0]) {
+					t.Errorf("a record in %s", c.dir)
+				}
+				c.Drop()
+			}
+		})
+	}
+	all.Wait()
+	if left, err := os.ReadDir(place); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
 }
