@@ -121,9 +121,13 @@ func runHere(m *testing.M) int {
 			return 1
 		}
 	}
-	before, others := files(), processes()
+	before := files()
+	bystanders = processes()
 	status := runIn(m)
-	for _, l := range remains(before, others) {
+	for _, f := range failures {
+		fmt.Fprintln(os.Stderr, "e2e: failed:", f)
+	}
+	for _, l := range remains(before, bystanders) {
 		fmt.Fprintln(os.Stderr, "e2e: left behind:", l)
 		status = 1
 	}

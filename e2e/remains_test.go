@@ -125,15 +125,30 @@ func files() map[string]bool {
 	return found
 }
 
+// bystanders are the processes that were there before any test.
+var bystanders []process
+
+// running are this user's processes that are no bystanders.
+func running(bystanders []process) []process {
+	return slices.DeleteFunc(processes(), func(p process) bool { return slices.Contains(bystanders, p) })
+}
+
+// leftRunning waits until no process is left but the bystanders, and returns those that are still there when patience ends.
+func leftRunning() (left []process) {
+	for deadline := time.Now().Add(patience()); ; time.Sleep(5 * time.Millisecond) {
+		if left = running(bystanders); len(left) == 0 || time.Now().After(deadline) {
+			return left
+		}
+	}
+}
+
 // remains waits until no process, mount, socket or file is left but those that were
 // there before, and returns what is still there when patience ends.
 func remains(before map[string]bool, others []process) (left []string) {
 	for deadline := time.Now().Add(patience()); ; time.Sleep(5 * time.Millisecond) {
 		left = mounts()
-		for _, p := range processes() {
-			if !slices.Contains(others, p) {
-				left = append(left, p.String())
-			}
+		for _, p := range running(others) {
+			left = append(left, p.String())
 		}
 		for f := range files() {
 			if !before[f] {

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -98,9 +99,23 @@ func (t oneByOne) Parallel() {}
 
 func (t oneByOne) Verbose() bool { return testing.Verbose() }
 
+// Run runs a script, and ends what it has left running: the scripts after it are not to fail for that, too.
 func (t oneByOne) Run(name string, f func(testscript.T)) {
-	t.T.Run(name, func(t *testing.T) { f(oneByOne{t}) })
+	passed := t.T.Run(name, func(t *testing.T) { f(oneByOne{t}) })
+	left := leftRunning()
+	for _, p := range left {
+		syscall.Kill(p.pid, syscall.SIGKILL)
+	}
+	if passed && len(left) > 0 {
+		t.Errorf("%s left behind: %v", name, left)
+	}
+	if !passed || len(left) > 0 {
+		failures = append(failures, t.Name()+"/"+name)
+	}
 }
+
+// failures are the scripts that failed, named once more at the end: the log of all of them is long.
+var failures []string
 
 func setup(env *testscript.Env) error {
 	stage := os.Getenv(stageKey)
