@@ -13,12 +13,15 @@ const (
 )
 
 // A usageError is a command line that cannot be understood.
-type usageError struct{ msg string }
+type usageError struct {
+	msg  string
+	cure string // "": the message has it
+}
 
 func (e *usageError) Error() string { return e.msg }
 
 func usageErrorf(format string, args ...any) error {
-	return &usageError{fmt.Sprintf(format, args...)}
+	return &usageError{msg: fmt.Sprintf(format, args...)}
 }
 
 // An exitError ends the program with a status and without words.

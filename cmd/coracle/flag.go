@@ -259,7 +259,7 @@ func unknownFlag(e *pflag.NotExistError, cmd string, flags []flag) error {
 	}
 	hint := nearestFlag(asked, flags)
 	if hint == "" {
-		return usageErrorf("%sunknown flag %s", where, asked)
+		return &usageError{fmt.Sprintf("%sunknown flag %s", where, asked), strings.TrimSuffix("coracle help "+cmd, " ") + " lists the flags"}
 	}
 	return usageErrorf("%sunknown flag %s; did you mean %s?", where, asked, hint)
 }

@@ -9,6 +9,7 @@ import (
 	"coracle/bind/gpu"
 	"coracle/image"
 	"coracle/image/sif"
+	"coracle/runtime"
 	"coracle/runtime/env"
 	"coracle/runtime/instance"
 	"coracle/runtime/probe"
@@ -32,6 +33,8 @@ func (c *cli) hint(err error) string {
 	var allow *allowError
 	var unsupported *unsupportedError
 	var device *gpu.DeviceError
+	var usage *usageError
+	var dir *runtime.DirError
 	if h := layerHint(err); h != "" {
 		return h
 	}
@@ -46,6 +49,10 @@ func (c *cli) hint(err error) string {
 		return allow.hint()
 	case errors.As(err, &device):
 		return deviceHint(device)
+	case errors.As(err, &usage) && usage.cure != "":
+		return usage.cure
+	case errors.As(err, &dir) && errors.Is(err, fs.ErrNotExist):
+		return "where it is a directory of the host, bind it: --bind " + dir.Path
 	case errors.As(err, &unsupported):
 		return unsupported.cure
 	case errors.As(err, &lost) && len(lost.Running) > 0:

@@ -22,7 +22,7 @@ import (
 func (c *cli) startInstance(act runtime.Action, a *actionFlags, pidFile string, args []string) error {
 	name := args[1]
 	if err := instance.CheckName(name); err != nil {
-		return &usageError{err.Error()}
+		return &usageError{msg: err.Error()}
 	}
 	if strings.HasPrefix(args[0], instancePrefix) {
 		return usageErrorf("%s is an instance already: to start something in it, use exec", args[0])
