@@ -21,13 +21,14 @@ const (
 // A listing is a reply to READDIR or READDIRPLUS in the making.
 type listing struct {
 	plus bool
-	end  int // w.out must not grow beyond
-	used int // bytes of w.out
+	bare bool // files go without attributes
+	end  int  // w.out must not grow beyond
+	used int  // bytes of w.out
 }
 
 // readdir lists a directory, with attributes if the kernel asked for them,
 // which it always does after init: an entry that comes with them costs it no
-// LOOKUP later.
+// LOOKUP later. Those of files are left out while nobody looks at them ([names]).
 func (w *worker) readdir(h *inHeader, arg []byte) (int, unix.Errno) {
 	in := view[readIn](arg)
 	if in == nil {
@@ -43,7 +44,9 @@ func (w *worker) readdir(h *inHeader, arg []byte) (int, unix.Errno) {
 	w.dir = w.ino
 	w.room(size)
 	w.list = listing{plus: h.Opcode == opReaddirplus, end: outHeaderSize + size, used: outHeaderSize}
+	w.list.bare = w.list.plus && off != offDot && w.s.names.alone(h.Node)
 	if off == offDot {
+		w.list.bare = w.list.plus && w.s.names.begin(h.Node, &w.dir)
 		if !w.dot(".", w.dir.Number, offDotDot) {
 			return 0, 0
 		}
@@ -82,7 +85,7 @@ func (w *worker) entry(d squash.Dirent, next squash.Cursor) bool {
 	if !ok {
 		return false
 	}
-	if out == nil {
+	if out == nil || w.list.bare && d.Type != squash.Directory {
 		return true
 	}
 	var err error

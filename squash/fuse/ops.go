@@ -259,6 +259,11 @@ func (w *worker) lookup(node uint64, arg []byte) (int, unix.Errno) {
 	if w.ino, err = w.s.img.Inode(ref); err != nil {
 		return w.fail(nodeOf(ref), err)
 	}
+	if w.ino.Type != squash.Directory {
+		if dirs := w.s.names.wanted(node); len(dirs) > 0 {
+			w.s.workers.Go(func() { w.s.forget(dirs) })
+		}
+	}
 	w.fillEntry(out)
 	return n, 0
 }

@@ -3,8 +3,9 @@
 //
 // The server has no state that the image does not have: node ids are places in
 // the inode table, nothing is opened and nothing is forgotten, and the kernel
-// is told to keep whatever it has been told for ever. docs/fuse.md has the
-// whole story.
+// is told to keep whatever it has been told for ever. What is remembered is a
+// hint: blocks, who reads in sequence, who wants attributes. docs/fuse.md has
+// the whole story.
 package fuse
 
 import (
@@ -104,6 +105,7 @@ type server struct {
 	noOpen, noOpendir atomic.Bool // the kernel takes ENOSYS for an answer
 
 	lone    lone
+	names   names
 	token   chan struct{} // holds the leadership while nobody has it
 	idle    atomic.Int32  // workers waiting for the token
 	workers sync.WaitGroup
@@ -187,6 +189,7 @@ func newServer(img *squash.Reader, o *Options) (*server, error) {
 	s.spare = procs > 2
 	s.zeros = make([]byte, s.blockSize)
 	s.log.out = s.opt.Log
+	s.names.enough.Store(fewLists)
 	s.ahead = make(chan *slot, 2*s.opt.ReadAhead)
 	for range s.opt.ReadAhead {
 		s.workers.Go(s.readAhead)
