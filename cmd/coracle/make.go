@@ -171,6 +171,7 @@ func (m *maker) file(ctx context.Context, path, ref string, force bool) error {
 		return err
 	}
 	defer f.Close()
+	f.SyncEarly()
 	made, err := m.fill(ctx, f.File, ref, filepath.Dir(path))
 	if err == nil {
 		err = f.Commit()

@@ -132,6 +132,7 @@ func (c *Cache) once(ctx context.Context, path string, fill func(*output.File) e
 	if there() {
 		return nil
 	}
+	f.SyncEarly()
 	if err := fill(f); err != nil {
 		return err
 	}

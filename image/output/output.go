@@ -43,6 +43,8 @@ type File struct {
 	perm os.FileMode
 	over bool // an existing file is replaced
 
+	early *early // or nil: see SyncEarly
+
 	mu   sync.Mutex
 	temp string // its name for the time being, or ""
 	done bool
@@ -122,7 +124,12 @@ func (f *File) publish() error {
 	if err := f.File.Chmod(f.perm &^ umask()); err != nil {
 		return err
 	}
-	if err := f.File.Sync(); err != nil {
+	err := f.early.end()
+	f.early = nil
+	if err == nil {
+		err = f.File.Sync()
+	}
+	if err != nil {
 		return fmt.Errorf("write %s: %w", f.path, err)
 	}
 	if f.temp == "" {
@@ -188,6 +195,7 @@ func (f *File) Close() error {
 
 func (f *File) discard() error {
 	f.done = true
+	f.early.end()
 	err := f.File.Close()
 	if f.temp != "" {
 		err = errors.Join(err, os.Remove(f.temp))
