@@ -68,15 +68,18 @@ func (q *sequences) deepen(node uint64) {
 	}
 }
 
-// aheadFor returns the most blocks to decode ahead of a reader with a number of
-// processors: two where there are two, which is what programs that map many libraries
-// gain from, and as many as there are beyond two where there are more.
+// aheadFor returns the most blocks to decode ahead of a reader with a number of processors. It is more than are decoded at a
+// time: whoever decodes ahead then finds the next block reserved, instead of falling asleep until the reader is there.
 func aheadFor(procs int) int {
 	if procs < 2 {
 		return 0
 	}
-	return max(2, min(procs-2, maxDepth))
+	return max(8, min(procs-2, maxDepth))
 }
+
+// decodersFor returns how many of them are decoded at a time: the processors but two, for the reader and a worker, and never
+// so few that one block in the making holds the others up.
+func decodersFor(procs, ahead int) int { return min(ahead, max(3, procs-2)) }
 
 // planAhead starts decoding what is likely to be wanted soon: the further
 // blocks of this read, and blocks behind it if the file is read in sequence.

@@ -52,11 +52,13 @@ func TestSequences(t *testing.T) {
 // One processor leaves reading ahead to the kernel; a cache for many has more locks, but
 // never fewer than 16 slots behind one.
 func TestProcessors(t *testing.T) {
-	for _, tt := range []struct{ procs, ahead, shards int }{
-		{1, 0, 4}, {2, 2, 4}, {3, 2, 4}, {8, 6, 4}, {32, 16, 16}, {128, 16, 16},
+	for _, tt := range []struct{ procs, ahead, decoders, shards int }{
+		{1, 0, 0, 4}, {2, 8, 3, 4}, {3, 8, 3, 4}, {8, 8, 6, 4}, {12, 10, 10, 6}, {32, 16, 16, 16}, {128, 16, 16, 16},
 	} {
-		if ahead, shards := aheadFor(tt.procs), shardsFor(256, tt.procs); ahead != tt.ahead || shards != tt.shards {
-			t.Errorf("%d processors: %d blocks ahead, %d shards, want %d, %d", tt.procs, ahead, shards, tt.ahead, tt.shards)
+		ahead, shards := aheadFor(tt.procs), shardsFor(256, tt.procs)
+		if decoders := decodersFor(tt.procs, ahead); ahead != tt.ahead || decoders != tt.decoders || shards != tt.shards {
+			t.Errorf("%d processors: %d blocks ahead, %d at a time, %d shards, want %d, %d, %d",
+				tt.procs, ahead, decoders, shards, tt.ahead, tt.decoders, tt.shards)
 		}
 	}
 	if got := shardsFor(minSlots, 128); got != 1 {

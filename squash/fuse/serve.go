@@ -45,8 +45,8 @@ type Options struct {
 	Workers int
 
 	// ReadAhead is the most blocks that are decoded ahead of a sequential reader.
-	// 0: two where there are two processors, as many as there are beyond two where
-	// there are more, at most 16. Negative: none.
+	// 0: 8, or as many as there are processors beyond two if that is more, at most 16;
+	// none with one processor. Negative: none.
 	ReadAhead int
 
 	// Programs are absolute paths in the image of what will be executed
@@ -191,7 +191,7 @@ func newServer(img *squash.Reader, o *Options) (*server, error) {
 	s.log.out = s.opt.Log
 	s.names.enough.Store(fewLists)
 	s.ahead = make(chan *slot, 2*s.opt.ReadAhead)
-	for range s.opt.ReadAhead {
+	for range decodersFor(procs, s.opt.ReadAhead) {
 		s.workers.Go(s.readAhead)
 	}
 	return s, nil
