@@ -28,16 +28,16 @@ func (k *Kept) Open(path string) (*Image, error) {
 		}
 	}
 	img, err := Open(path)
-	if err != nil || img.Squash == nil {
+	if err != nil || img.Squash == nil || !img.is(&st) {
 		return img, err
 	}
-	kept, err := Open(path)
-	if err != nil || !kept.is(&st) {
-		return img, nil
+	before, tree := k.image, img.Tree
+	img.Tree = &rememberingTree{Tree: tree}
+	k.image = img // readers of the one before may go on: its file is closed when nobody knows it any more
+	if other, err := k.again(path); err == nil {
+		return other, nil
 	}
-	kept.Tree = &rememberingTree{Tree: kept.Tree}
-	k.image = kept // readers of the one before may go on: its file is closed when nobody knows it any more
-	img.Tree = kept.Tree
+	k.image, img.Tree = before, tree
 	return img, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"coracle/runtime/env"
 	"coracle/runtime/server"
 	"coracle/runtime/stage"
+	"coracle/squash"
 	"coracle/userns"
 
 	"golang.org/x/sys/unix"
@@ -135,7 +136,7 @@ func (p *Plan) WriteFirst(config *server.Config) (w server.Planned, ok bool) {
 			return w, false
 		}
 	}
-	*config = *c
+	config.Set(c)
 	h := p.entry(provided{})
 	fd, err := p.write(&h)
 	w.Plan = fd
@@ -181,12 +182,31 @@ func serverConfig(p *Plan) *server.Config {
 	}
 	for i, r := range roots {
 		writable := p.Upper.Image > 0 && i == len(roots)-len(p.Images)+p.Upper.Image-1
-		c.Images = append(c.Images, server.Image{Writable: writable, Path: r.Path, Offset: r.Offset, Size: r.Size, Device: r.Device, Inode: r.Inode, Length: r.Length, ModTime: r.ModTime, Descriptor: r.Descriptor, Sent: r.Descriptor > 0, Ext: r.Kind == Ext})
+		im := r.toServe()
+		im.Writable = writable
+		c.Images = append(c.Images, im)
 	}
 	if p.Root.Kind == Squashfs && p.Command != nil {
 		c.Images[0].Programs = []string{p.Command.Path}
 	}
 	return c
+}
+
+// toServe is what an image server has to know of an image.
+func (r *Root) toServe() server.Image {
+	return server.Image{Path: r.Path, Offset: r.Offset, Size: r.Size, Device: r.Device, Inode: r.Inode, Length: r.Length, ModTime: r.ModTime, Descriptor: r.Descriptor, Sent: r.Descriptor > 0, Ext: r.Kind == Ext}
+}
+
+// Foresee tells a standby, which is about to plan a launch from an image that reader reads, what it may come to.
+func Foresee(config *server.Config, root *Root, reader *squash.Reader, req *Request) {
+	if root.Kind != Squashfs || root.Descriptor > 0 {
+		return
+	}
+	im := root.toServe()
+	if req.Action == Exec && len(req.Args) > 0 {
+		im.Programs = env.Candidates(req.Args[0])
+	}
+	config.Foresee(im, reader)
 }
 
 // A StageError is a failure inside the container's namespaces, before the payload runs.

@@ -138,7 +138,7 @@ static void start(const struct guess *g, int claim) {
 	int fd = write_header(pair[1], claim);
 	if (fd >= 0) {
 		static char number[16], *argv[4];
-		static char *const envp[] = {(char *)"GODEBUG=containermaxprocs=0,updatemaxprocs=0", (char *)"TZ=", NULL};
+		static char *const envp[] = {(char *)"GODEBUG=containermaxprocs=0,updatemaxprocs=0", (char *)"TZ=", (char *)"GOMAXPROCS=1", NULL};
 		char *path = realpath(g->image, NULL); // ps shows it
 		snprintf(number, sizeof number, "%d", fd);
 		argv[0] = (char *)"coracle: image server";

@@ -81,6 +81,10 @@ func (c *cli) carryOut(req *runtime.Request, a *actionFlags, do func(*runtime.Pl
 	}
 	defer img.Close()
 	userns.Mark("image opened")
+	if c.call != nil && c.call.conf != nil {
+		root := rootOf(img)
+		runtime.Foresee(c.call.conf, &root, img.Squash, req)
+	}
 	if err := c.allowed(img); err != nil {
 		return err
 	}

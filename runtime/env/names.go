@@ -123,3 +123,15 @@ func joinPath(a, b string) string {
 	}
 	return a + ":" + b
 }
+
+// Candidates are the paths that a command may have in a container whose PATH is the usual one.
+func Candidates(command string) []string {
+	if strings.Contains(command, "/") {
+		return []string{command}
+	}
+	var list []string
+	for dir := range strings.SplitSeq(DefaultPath, ":") {
+		list = append(list, dir+"/"+command)
+	}
+	return list
+}

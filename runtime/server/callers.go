@@ -50,6 +50,7 @@ type callers struct {
 	layers   layers
 	proc     int // the host's /proc, until start
 	empty    int // a mount namespace to build trees in; -1 none
+	procs    int // processors: that many plan at a time
 	idle     atomic.Int32
 	threads  atomic.Int32
 }
@@ -96,7 +97,7 @@ func (c *callers) work() {
 	for {
 		c.idle.Add(1)
 		sock, _, err := unix.Accept4(c.listener, unix.SOCK_CLOEXEC)
-		if c.idle.Add(-1) == 0 && int(c.threads.Load()) < goruntime.GOMAXPROCS(0) {
+		if c.idle.Add(-1) == 0 && int(c.threads.Load()) < c.procs {
 			c.threads.Add(1)
 			go c.work()
 		}

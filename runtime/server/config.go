@@ -48,7 +48,15 @@ type Config struct {
 	Timing   bool   `json:",omitempty"` // the first client wants to know how long it took
 	Log      string `json:",omitempty"` // a file for what goes wrong while serving; "": the system log
 
-	memory chan int64 // a standby has begun to find out; nil: nobody has
+	memory   func() int64 // a standby has begun to find out; nil: nobody has
+	foreseen *foresight   // nil: nothing
+}
+
+// Set makes the config what other says. What a standby has begun goes on.
+func (c *Config) Set(other *Config) {
+	memory, foreseen := c.memory, c.foreseen
+	*c = *other
+	c.memory, c.foreseen = memory, foreseen
 }
 
 // Start finds the server that launches with the config's key share, or starts one, with this process as

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	goruntime "runtime"
 	"slices"
 	"sync"
 	"syscall"
@@ -40,6 +41,9 @@ type served struct {
 
 // Main is the server's process: it serves until its images are unused and returns the exit status. plan plans for launches that find it running.
 func Main(o userns.Outcome, plan Planner) int {
+	if o.Role == userns.Standby {
+		goruntime.GOMAXPROCS(goruntime.NumCPU()) // until now it was one: the Go runtime then starts fewer threads
+	}
 	userns.Mark("Go runtime")
 	ignoreSignals()
 	var c Config
@@ -63,13 +67,13 @@ func Main(o userns.Outcome, plan Planner) int {
 	}
 	var images []*served
 	ns := -1
+	log := openLog(&c)
 	if err == nil {
-		images, ns, err = prepare(&c)
+		images, ns, err = prepare(&c, log)
 	}
 	userns.Mark("images opened")
-	log := openLog(&c)
 	for _, s := range images {
-		if err == nil && s.dev >= 0 && !s.image.Ext {
+		if err == nil && s.dev >= 0 && !s.image.Ext && s.server == nil {
 			s.server, err = fuse.New(s.reader, options(&c, s, log))
 		}
 	}
@@ -131,6 +135,10 @@ func inherited() ends {
 	return e
 }
 
+// waiting is how many threads mostly wait in system calls: the leader of the image's answers, and the one that looks after the clients. The
+// Go runtime takes them for busy at first, and others would wait for it to find out.
+const waiting = 2
+
 // serve provides the images for as long as they are used. An error is one before anybody has got them.
 func (c *clients) serve(images []*served, conf *Config, log *logger, calls *callers, release func()) error {
 	var x *extraction
@@ -141,6 +149,8 @@ func (c *clients) serve(images []*served, conf *Config, log *logger, calls *call
 		}
 		defer x.remove()
 	}
+	calls.procs = goruntime.GOMAXPROCS(0)
+	goruntime.GOMAXPROCS(calls.procs + waiting)
 	base, err := mount(images, conf)
 	if err != nil {
 		release()
@@ -148,6 +158,9 @@ func (c *clients) serve(images []*served, conf *Config, log *logger, calls *call
 	}
 	var serving sync.WaitGroup
 	for _, s := range images {
+		if s.server != nil {
+			s.server.Begin(s.dev)
+		}
 		serving.Go(func() {
 			if err := s.serve(log); err != nil {
 				log.print(s.image.Path + ": " + err.Error())
@@ -205,14 +218,14 @@ func ignoreSignals() {
 }
 
 // findMemory finds out beside other work how much memory the job may use, in bytes.
-func findMemory() chan int64 {
+func findMemory() func() int64 {
 	memory := make(chan int64, 1)
 	go func() { memory <- cgroup.Memory("") }()
-	return memory
+	return sync.OnceValue(func() int64 { return <-memory })
 }
 
 // prepare opens the images while the host's files can be seen.
-func prepare(c *Config) ([]*served, int, error) {
+func prepare(c *Config, log *logger) ([]*served, int, error) {
 	ns, err := unix.Open("/proc/self/ns/user", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, -1, fmt.Errorf("open /proc/self/ns/user: %w", err)
@@ -220,6 +233,9 @@ func prepare(c *Config) ([]*served, int, error) {
 	memory := c.memory
 	if memory == nil {
 		memory = findMemory()
+	}
+	if s := c.foreseen.take(c, log); s != nil {
+		return []*served{s}, ns, nil
 	}
 	var images []*served
 	for _, im := range c.Images {
@@ -229,7 +245,7 @@ func prepare(c *Config) ([]*served, int, error) {
 		}
 		images = append(images, s)
 	}
-	cache := cacheBytes(<-memory, len(images))
+	cache := cacheBytes(memory(), len(images))
 	for _, s := range images {
 		s.cache = cache
 	}
@@ -283,7 +299,11 @@ func (s *served) openFuse() (err error) {
 // openFile opens the image's file, or takes the one that came along with the configuration.
 func openFile(im Image) (*os.File, error) {
 	if !im.Sent {
-		return os.Open(im.Path)
+		fd, err := unix.Open(im.Path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return nil, &os.PathError{Op: "open", Path: im.Path, Err: err}
+		}
+		return os.NewFile(uintptr(fd), im.Path), nil // os.Open would start the Go runtime's poller for it
 	}
 	oob := make([]byte, unix.CmsgSpace(4))
 	_, oobn, err := receive(userns.ServerSock, make([]byte, len(sentFile)), oob, 0)

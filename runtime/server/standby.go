@@ -110,10 +110,11 @@ func (c *Config) called(message []byte, fds []int, plan Planner) (e ends, ok boo
 	if err != nil || plan == nil || len(fds) != userns.CallAnswer+1 || unix.Fchdir(fds[userns.CallDirectory]) != nil {
 		return e, false
 	}
-	var conf Config
+	conf := Config{memory: c.memory}
 	before := unix.Umask(call.Umask)
 	planned, ok := plan.try(call, "", Offer{}, &conf)
 	unix.Umask(before)
+	c.foreseen = conf.foreseen
 	if unix.Chdir("/") != nil || !ok {
 		return e, false
 	}
@@ -123,7 +124,6 @@ func (c *Config) called(message []byte, fds []int, plan Planner) (e ends, ok boo
 			return e, false // another launch was faster: ours joins its server
 		}
 	}
-	conf.memory = c.memory
 	*c, e.pidfd, answer = conf, fds[userns.CallPidfd], fds[userns.CallAnswer]
 	e.release = func() {
 		unix.Sendmsg(answer, []byte{sentConfig}, unix.UnixRights(planned.Plan), nil, unix.MSG_NOSIGNAL) // a client that is gone is found out by its pidfd

@@ -135,7 +135,10 @@ func Serve(fd int, img *squash.Reader, o *Options) error {
 }
 
 // A Server is an image that is about to be served.
-type Server struct{ s *server }
+type Server struct {
+	s     *server
+	first *worker // has begun
+}
 
 // New gets ready to serve img, and begins to decode what o.Programs need. [Server.Serve] has to follow.
 func New(img *squash.Reader, o *Options) (*Server, error) {
@@ -143,10 +146,33 @@ func New(img *squash.Reader, o *Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("fuse server: %w", err)
 	}
-	if len(s.opt.Programs) > 0 {
-		s.workers.Go(func() { s.warmUp(s.opt.Programs) })
+	srv := &Server{s: s}
+	srv.Warm(s.opt.Programs)
+	return srv, nil
+}
+
+// Warm begins to decode what programs need, as [Options.Programs] says. It may be called before [Server.Serve].
+func (srv *Server) Warm(programs []string) {
+	if len(programs) > 0 {
+		srv.s.workers.Go(func() { srv.s.warmUp(programs) })
 	}
-	return &Server{s}, nil
+}
+
+// Drop ends a server for which Serve is not called.
+func (srv *Server) Drop() error {
+	srv.s.stop(nil)
+	srv.s.workers.Wait()
+	return srv.s.cache.close()
+}
+
+// Begin answers what the kernel asks first, before anything else, where it has asked already: [Server.Serve] goes on. So whoever has
+// mounted the file system need not wait until another goroutine has got a thread.
+func (srv *Server) Begin(fd int) {
+	srv.s.conn = conn{fd}
+	if srv.s.pending() {
+		srv.first = srv.s.newWorker()
+		srv.first.next() // what fails shows again
+	}
 }
 
 // Serve is [Serve]. It can be called once.
@@ -156,7 +182,12 @@ func (srv *Server) Serve(fd int) error {
 	err := s.block()
 	if err == nil {
 		s.token <- struct{}{}
-		s.startWorker()
+		if srv.first != nil {
+			s.started.Add(1)
+			s.workers.Go(srv.first.run)
+		} else {
+			s.startWorker()
+		}
 		<-s.done
 		err = s.err
 	}

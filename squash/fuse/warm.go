@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"coracle/squash"
 )
 
@@ -14,6 +16,9 @@ import (
 
 // warmBytes is how much of one file is decoded ahead, in bytes.
 const warmBytes = 2 << 20
+
+// headBytes is how much of a program is looked at for what it is started by, in bytes.
+const headBytes = 4096
 
 // maxLinks is how many symlinks are followed in one path.
 const maxLinks = 40
@@ -24,12 +29,12 @@ const libc = "libc.so.6"
 // warmUp decodes the beginnings of programs and of what they load. What cannot be had is left alone: whoever needs it
 // will ask, and be told.
 func (s *server) warmUp(programs []string) {
+	defer stepBack()()
 	for _, p := range programs {
 		ino, _, ok := s.resolve(p)
 		if !ok {
 			continue
 		}
-		s.warmFile(&ino, 1)
 		loader, at, ok := s.resolve(s.interpreter(&ino))
 		s.warmFile(&ino, warmBytes)
 		if !ok {
@@ -42,20 +47,48 @@ func (s *server) warmUp(programs []string) {
 	}
 }
 
-// warmFile decodes the blocks with the first n bytes of a file.
-func (s *server) warmFile(ino *squash.Inode, n int64) {
-	for i := int64(0); i<<s.blockLog < min(n, ino.Size); i++ {
-		var b squash.Block
-		var err error
-		if i < int64(s.img.Blocks(ino)) {
-			b, err = s.img.Block(ino, int(i))
-		} else {
-			b, _, err = s.img.Tail(ino)
-		}
-		if err != nil || !s.warmBlock(b) {
-			return
-		}
+// patientSlice is how long a thread may run on, at most, before another one gets its turn, in ns: the longest that the kernel takes.
+const patientSlice = 100_000_000
+
+// stepBack has this thread make way for every other that wakes up, without a smaller share of the processor: the launch and the
+// answers to it would wait for it, on its processor, while another one has nothing to do. The function that is returned undoes that.
+// Kernels before 6.12 pay no heed.
+func stepBack() (undo func()) {
+	runtime.LockOSThread()
+	attr, err := unix.SchedGetAttr(0, 0)
+	if err != nil || attr.Policy != unix.SCHED_NORMAL {
+		return runtime.UnlockOSThread
 	}
+	attr.Runtime = patientSlice
+	_ = unix.SchedSetAttr(0, attr, 0)
+	return func() {
+		attr.Runtime = 0 // the kernel's own
+		_ = unix.SchedSetAttr(0, attr, 0)
+		runtime.UnlockOSThread()
+	}
+}
+
+// warmFile decodes the blocks with the first n bytes of a file: the first and the last, which the kernel looks at when it executes a
+// program, before those between.
+func (s *server) warmFile(ino *squash.Inode, n int64) {
+	last := (min(n, ino.Size) - 1) >> s.blockLog // -1: there is nothing
+	if last < 0 || !s.warm(ino, 0) || !s.warm(ino, last) {
+		return
+	}
+	for i := int64(1); i < last && s.warm(ino, i); i++ {
+	}
+}
+
+// warm decodes the i-th block of a file; false: there is no more to be had.
+func (s *server) warm(ino *squash.Inode, i int64) bool {
+	var b squash.Block
+	var err error
+	if i < int64(s.img.Blocks(ino)) {
+		b, err = s.img.Block(ino, int(i))
+	} else {
+		b, _, err = s.img.Tail(ino)
+	}
+	return err == nil && s.warmBlock(b)
 }
 
 // warmBlock decodes a block, or has it decoded where there are processors to spare; false: the server has ended.
@@ -67,7 +100,7 @@ func (s *server) warmBlock(b squash.Block) bool {
 	if e == nil {
 		return true
 	}
-	if s.opt.ReadAhead > 0 && runtime.GOMAXPROCS(0) > 2 {
+	if s.opt.ReadAhead > 0 && s.spare {
 		select {
 		case s.ahead <- e:
 			return true
@@ -113,14 +146,31 @@ func (s *server) resolve(name string) (ino squash.Inode, at string, ok bool) {
 	return ino, at, err == nil && ino.Type == squash.Regular && len(name) > 0
 }
 
+// head returns how a file begins. Its first block is in the cache then.
+func (s *server) head(ino *squash.Inode) []byte {
+	var b squash.Block
+	var from int
+	var err error
+	if s.img.Blocks(ino) > 0 {
+		b, err = s.img.Block(ino, 0)
+	} else {
+		b, from, err = s.img.Tail(ino)
+	}
+	if err != nil || b.Sparse || ino.Size == 0 {
+		return nil
+	}
+	e, data, err := s.cache.get(b, func() {})
+	if err != nil {
+		return nil
+	}
+	defer s.cache.put(e, 0)
+	from = min(from, len(data))
+	return bytes.Clone(data[from:min(len(data), from+headBytes, from+int(min(ino.Size, headBytes)))])
+}
+
 // interpreter returns the path of what a program is started by: the loader in an ELF header, the word behind "#!". "": nothing.
 func (s *server) interpreter(ino *squash.Inode) string {
-	head := make([]byte, 4096)
-	n, err := s.img.ReadAt(ino, head, 0)
-	if n == 0 && err != nil {
-		return ""
-	}
-	head = head[:n]
+	head := s.head(ino)
 	if line, ok := bytes.CutPrefix(head, []byte("#!")); ok {
 		line, _, _ = bytes.Cut(line, []byte("\n"))
 		if words := strings.Fields(string(line)); len(words) > 0 {

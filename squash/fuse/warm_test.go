@@ -110,3 +110,14 @@ func TestWarmUp(t *testing.T) {
 		}
 	}
 }
+
+// A server that has begun to decode and is not needed leaves nothing behind.
+func TestDrop(t *testing.T) {
+	src := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(src, "tool"), pattern(1<<20, 1), 0o755))
+	img := openImage(t, mksquashfs(t, src, "-comp", "gzip", "-b", "4096", "-no-xattrs"))
+	srv, err := New(img, &Options{Programs: []string{"/tool"}})
+	must(t, err)
+	srv.Warm([]string{"/tool", "/missing"})
+	must(t, srv.Drop())
+}
