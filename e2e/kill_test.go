@@ -56,7 +56,7 @@ func sweep(t *testing.T) {
 
 func busybox() string { return filepath.Join(os.Getenv(stageKey), "fixtures", "busybox.sif") }
 
-// gone fails the test when something is left after two seconds.
+// gone fails the test when something is left when patience ends.
 func gone(t *testing.T, before map[string]bool, what string) {
 	t.Helper()
 	if left := remains(before, nil); len(left) > 0 {

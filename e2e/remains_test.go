@@ -14,12 +14,13 @@ import (
 	"coracle/userns"
 )
 
-// patience is how long after the end of the last user nothing may be left: an extracted tree takes a while to remove.
+// patience is how long after the end of the last user nothing may be left. An extracted tree takes a while to remove, and on a disk that
+// others write to each unlink(2) may take seconds.
 func patience() time.Duration {
 	if os.Getenv(modeKey) == "unsquash" {
 		return 30 * time.Second
 	}
-	return 2 * time.Second
+	return 10 * time.Second
 }
 
 // A process is one of this user's processes that run in a container or serve one.
