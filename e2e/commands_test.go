@@ -26,7 +26,7 @@ import (
 //
 //	status N command...       the command ends with exit status N, or by the signal N (TERM, KILL, ...)
 //	servers N                 N coracle processes of this user are there
-//	waitgone                  within two seconds no process, mount or socket of ours is left
+//	waitgone                  soon no process, mount or socket of ours is left
 //	samelines FILE1 FILE2     the files have the same lines, in any order
 //	json FILE                 the file is one JSON value that is not empty
 //	port NAME                 sets the variable NAME to a TCP port that nobody listens on
