@@ -69,8 +69,10 @@ func Fuse(root string) error {
 	}
 	defer unix.Close(fd)
 	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev != fuseDevice {
-		return &FuseError{unix.ENODEV} // something else is bound there
+	err = unix.Fstat(fd, &st)
+	device := st.Mode&unix.S_IFMT == unix.S_IFCHR
+	if err == nil && (device && st.Rdev != fuseDevice || !device && root == "") { // the root of a test has no devices
+		return &FuseError{unix.ENODEV} // something else is bound there: an image server may open all of its user's files
 	}
 	return nil
 }
