@@ -34,8 +34,12 @@ func (e *BusyError) ended(host string) bool {
 	return err == nil && pid > 0 && e.Host == host && unix.Kill(pid, 0) == unix.ESRCH
 }
 
-// ending is how long a launch waits for the writer before it to be gone for good.
-const ending = 5 * time.Second
+// ending is how long a launch waits for the writer before it to be gone for good. The kernel writes the layer to the disk before it takes the
+// overlay down, and others may have the disk write a lot.
+const ending = 20 * time.Second
+
+// reading is how long it waits for those who read, and whose end takes no time.
+const reading = 5 * time.Second
 
 // writerAttr records who writes to an overlay, as "HOST PID". It means something only while
 // somebody has the lock on it (flock(2)): the kernel takes that back from the dead, this it does not.
@@ -49,7 +53,7 @@ func Lock(fd int, path string, write bool) error {
 		how = unix.LOCK_EX
 	}
 	host, _ := os.Hostname()
-	for until := time.Now().Add(ending); ; time.Sleep(2 * time.Millisecond) {
+	for begin := time.Now(); ; time.Sleep(2 * time.Millisecond) {
 		err := unix.Flock(fd, how|unix.LOCK_NB)
 		if err == nil {
 			break
@@ -65,7 +69,8 @@ func Lock(fd int, path string, write bool) error {
 		if !busy.ended(host) {
 			return busy
 		}
-		if time.Now().After(until) { // it has left others, or they only read
+		waited := time.Since(begin)
+		if waited > ending || waited > reading && onlyRead(fd) { // it has left others
 			busy.Host, busy.PID = "", ""
 			return busy
 		}
@@ -74,4 +79,13 @@ func Lock(fd int, path string, write bool) error {
 		unix.Fsetxattr(fd, writerAttr, []byte(host+" "+strconv.Itoa(os.Getpid())), 0)
 	}
 	return nil
+}
+
+// onlyRead tells whether those who have the overlay locked only read it.
+func onlyRead(fd int) bool {
+	if unix.Flock(fd, unix.LOCK_SH|unix.LOCK_NB) != nil {
+		return false
+	}
+	unix.Flock(fd, unix.LOCK_UN)
+	return true
 }
