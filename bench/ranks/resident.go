@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -147,15 +148,26 @@ func evict(path string) error {
 		}
 	}
 	for name := range files {
-		file := filepath.Join(path, name)
-		if err := measure.Evict(file); err != nil {
+		if err := evictFile(filepath.Join(path, name)); err != nil {
 			return err
-		}
-		if n, err := measure.Resident(file); n > 0 || err != nil {
-			return fmt.Errorf("%d bytes of %s stay in the page cache: %v", n, file, err)
 		}
 	}
 	return nil
+}
+
+// evictFile tries for some seconds: a page that the kernel is doing something with at the moment stays.
+func evictFile(path string) error {
+	for begin := time.Now(); ; time.Sleep(100 * time.Millisecond) {
+		if err := measure.Evict(path); err != nil {
+			return err
+		}
+		switch n, err := measure.Resident(path); {
+		case err != nil || n == 0:
+			return err
+		case time.Since(begin) > 10*time.Second:
+			return fmt.Errorf("%d bytes of %s stay in the page cache", n, path)
+		}
+	}
 }
 
 // ownCopy copies a file or tree that belongs to somebody else: the kernel tells only its owner about its pages. What
