@@ -65,7 +65,7 @@ func Open(path string) (*Image, error) { return wrap(path, primary) }
 
 // OpenFile looks at an image that is open as f, and may have no name in any directory. name
 // stands for its path. f stays the caller's.
-func OpenFile(f *os.File, name string) (*Image, error) {
+func OpenFile(f interface{ Fd() uintptr }, name string) (*Image, error) {
 	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return nil, &PathError{Path: name, Err: err}

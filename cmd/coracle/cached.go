@@ -44,7 +44,7 @@ func (m *maker) cached(ctx context.Context, ref string) (string, error) {
 		}
 		defer src.Close()
 		return m.cache.Image(ctx, cache.Key{Source: src.Name, Digest: src.Digest}, func(f *output.File) error {
-			_, err := m.copy(ctx, f.File, src, filepath.Dir(f.Name()))
+			_, err := m.copy(ctx, f, src, filepath.Dir(f.Name()))
 			return err
 		})
 	}
@@ -57,7 +57,7 @@ func (m *maker) cached(ctx context.Context, ref string) (string, error) {
 	var made made
 	path, err := m.cache.Image(ctx, key, func(f *output.File) error {
 		var err error
-		made, err = m.convert(ctx, f.File, src, filepath.Dir(f.Name()))
+		made, err = m.convert(ctx, f, src, filepath.Dir(f.Name()))
 		return err
 	})
 	m.keep(path, made.Kept)

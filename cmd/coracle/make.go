@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/signal"
@@ -172,7 +173,7 @@ func (m *maker) file(ctx context.Context, path, ref string, force bool) error {
 	}
 	defer f.Close()
 	f.SyncEarly()
-	made, err := m.fill(ctx, f.File, ref, filepath.Dir(path))
+	made, err := m.fill(ctx, f, ref, filepath.Dir(path))
 	if err == nil {
 		err = f.Commit()
 	}
@@ -201,8 +202,17 @@ type made struct {
 	comp   string
 }
 
+// A target is a file that an image is written to: an *[os.File], or an *[output.File], which has the disk take part of it early.
+type target interface {
+	io.Writer
+	io.ReaderAt
+	io.WriterAt
+	Truncate(size int64) error
+	Fd() uintptr
+}
+
 // fill writes the image that ref names into f, which lies in dir.
-func (m *maker) fill(ctx context.Context, f *os.File, ref, dir string) (made, error) {
+func (m *maker) fill(ctx context.Context, f target, ref, dir string) (made, error) {
 	if oci.IsFile(ref) {
 		src, err := oci.FindFile(ctx, ref, &m.oci)
 		if err != nil {
@@ -223,7 +233,7 @@ func (m *maker) fill(ctx context.Context, f *os.File, ref, dir string) (made, er
 }
 
 // repack writes the image file or directory at path anew.
-func (m *maker) repack(ctx context.Context, f *os.File, path string) (made, error) {
+func (m *maker) repack(ctx context.Context, f target, path string) (made, error) {
 	img, err := image.Open(path)
 	if err != nil {
 		return made{}, err
@@ -251,7 +261,7 @@ func (m *maker) compression() string {
 }
 
 // copy writes an image file that is one already, and checks that it is.
-func (m *maker) copy(ctx context.Context, f *os.File, src *oci.File, dir string) (made, error) {
+func (m *maker) copy(ctx context.Context, f target, src *oci.File, dir string) (made, error) {
 	if err := output.NeedSpace(dir, src.Size); err != nil {
 		return made{}, err
 	}
@@ -275,7 +285,7 @@ func (m *maker) copy(ctx context.Context, f *os.File, src *oci.File, dir string)
 }
 
 // convert writes the image of a source that has been found.
-func (m *maker) convert(ctx context.Context, f *os.File, src *oci.Source, dir string) (made, error) {
+func (m *maker) convert(ctx context.Context, f target, src *oci.Source, dir string) (made, error) {
 	img, err := src.Image(ctx)
 	if err != nil {
 		return made{}, err

@@ -1,21 +1,21 @@
 package output
 
 import (
+	"io"
 	"os"
-	"time"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
 
-// How much is written, in bytes, before the disk is told to take it, and how often that is looked at. Each time costs a commit of
-// the file system's journal, for which whoever writes may have to wait.
-const (
-	earlyStep = 16 << 20
-	earlyTick = 10 * time.Millisecond
-)
+// earlyStep is how much is written, in bytes, before the disk is told to take it. Each time costs a commit of the file system's
+// journal, for which whoever writes may have to wait.
+const earlyStep = 16 << 20
 
 // An early writes to disk what a file has become, while it becomes more.
 type early struct {
+	written    atomic.Int64  // bytes, since the last sync began
+	more       chan struct{} // earlyStep of them are there
 	stop, done chan struct{}
 	err        error // the first one; good when done is closed
 }
@@ -29,32 +29,34 @@ func (f *File) SyncEarly() {
 }
 
 func newEarly(f *os.File, sync func(*os.File) error) *early {
-	e := &early{stop: make(chan struct{}), done: make(chan struct{})}
+	e := &early{more: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
 	go e.run(f, sync)
 	return e
 }
 
 func (e *early) run(f *os.File, sync func(*os.File) error) {
 	defer close(e.done)
-	tick := time.NewTicker(earlyTick)
-	defer tick.Stop()
-	for synced := int64(0); ; {
+	for {
 		select {
 		case <-e.stop:
 			return
-		case <-tick.C:
+		case <-e.more:
 		}
-		fi, err := f.Stat()
-		if err == nil && fi.Size() < synced+earlyStep {
-			continue
-		}
-		if err == nil {
-			synced, err = fi.Size(), sync(f)
-		}
-		if err != nil { // the kernel says it once: the sync at the end may know nothing of it
-			e.err = err
+		e.written.Store(0)
+		if e.err = sync(f); e.err != nil { // the kernel says it once: the sync at the end may know nothing of it
 			return
 		}
+	}
+}
+
+// wrote counts n bytes. e may be nil.
+func (e *early) wrote(n int) {
+	if e == nil || e.written.Add(int64(n)) < earlyStep {
+		return
+	}
+	select {
+	case e.more <- struct{}{}:
+	default:
 	}
 }
 
@@ -66,6 +68,34 @@ func (e *early) end() error {
 	close(e.stop)
 	<-e.done
 	return e.err
+}
+
+// Write is that of [os.File], as are WriteAt and ReadFrom, and tells SyncEarly of it.
+func (f *File) Write(b []byte) (int, error) {
+	n, err := f.File.Write(b)
+	f.early.wrote(n)
+	return n, err
+}
+
+// WriteAt belongs to [io.WriterAt].
+func (f *File) WriteAt(b []byte, off int64) (int, error) {
+	n, err := f.File.WriteAt(b, off)
+	f.early.wrote(n)
+	return n, err
+}
+
+// ReadFrom belongs to [io.ReaderFrom]: what is read from a file is copied in the kernel.
+func (f *File) ReadFrom(r io.Reader) (n int64, err error) {
+	for err == nil {
+		var step int64
+		step, err = io.CopyN(f.File, r, earlyStep)
+		n += step
+		f.early.wrote(int(step))
+	}
+	if err == io.EOF {
+		err = nil
+	}
+	return n, err
 }
 
 func datasync(f *os.File) error {

@@ -3,6 +3,7 @@ package output
 import (
 	"bytes"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -26,12 +27,14 @@ func TestSyncEarly(t *testing.T) {
 			return errors.Join(err, datasync(file))
 		})
 		want := bytes.Repeat([]byte("late"), earlyStep/4)
-		for range 2 {
-			f.Write(want)
+		f.Write(want)
+		if _, err := f.WriteAt(want, earlyStep); err != nil {
+			t.Fatal(err)
 		}
 		for end := time.Now().Add(10 * time.Second); synced.Load() == 0 && time.Now().Before(end); {
-			time.Sleep(earlyTick)
+			time.Sleep(time.Millisecond)
 		}
+		f.Seek(0, io.SeekEnd)
 		f.WriteString("last")
 		if err := f.Commit(); err != nil {
 			t.Fatal(err)
@@ -51,8 +54,8 @@ func TestSyncEarlyError(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.early = newEarly(f.File, func(*os.File) error { return unix.EIO })
-	if err := f.File.Truncate(earlyStep); err != nil {
-		t.Fatal(err)
+	if n, err := f.ReadFrom(bytes.NewReader(make([]byte, earlyStep+1))); n != earlyStep+1 || err != nil {
+		t.Fatalf("ReadFrom() = %d, %v", n, err)
 	}
 	<-f.early.done
 	if err := f.Commit(); !errors.Is(err, unix.EIO) {
@@ -70,7 +73,7 @@ func TestSyncEarlyClose(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.SyncEarly()
-	f.Truncate(earlyStep)
+	f.Write(make([]byte, earlyStep))
 	if err := f.Close(); err != nil {
 		t.Error(err)
 	}
