@@ -129,6 +129,28 @@ func (w *dirWalk) entry(e *rawEntry) error {
 	return err
 }
 
+// pass goes past entries of a run, at most count of them, that are neither the one of that name nor tell that there is none.
+// It stops in front of what is not whole in the metadata block or not right, and returns how many it has passed.
+func (w *dirWalk) pass(name string, count int) (passed int) {
+	b := w.blk.data[w.off:]
+	b = b[:max(0, min(int64(len(b)), w.size-w.at))]
+	all := len(b)
+	for passed < count && len(b) > dirEntrySize {
+		n := int(binary.LittleEndian.Uint16(b[6:])) + 1
+		if n > len(b)-dirEntrySize || n > maxNameLen {
+			break
+		}
+		if this := b[dirEntrySize : dirEntrySize+n]; this[0] > name[0] || string(this) == name {
+			break
+		}
+		b = b[dirEntrySize+n:]
+		passed++
+	}
+	w.off += all - len(b)
+	w.at += int64(all - len(b))
+	return passed
+}
+
 // dirent makes sense of an entry.
 func (w *dirWalk) dirent(e *rawEntry) (Dirent, error) {
 	le := binary.LittleEndian
@@ -258,7 +280,7 @@ func (r *Reader) lookup(dir *Inode, name string) (Dirent, error) {
 			}
 			return Dirent{}, err
 		}
-		for range w.run.count {
+		for left := w.run.count - w.pass(name, w.run.count); left > 0; left -= 1 + w.pass(name, left-1) {
 			if err := w.entry(&e); err != nil {
 				return Dirent{}, err
 			}

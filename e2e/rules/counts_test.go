@@ -12,7 +12,7 @@ import (
 // countsFile holds what the guard expects: how much work things are, counted and not timed. To renew it after a
 // deliberate change:
 //
-//	UPDATE=1 go test -run TestCounts ./e2e/rules
+//	UPDATE=1 go test -run 'Test(Call)?Counts|TestInstructions' ./e2e/rules
 const countsFile = "testdata/counts.txt"
 
 // A count is a line of the file.

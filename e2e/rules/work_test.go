@@ -118,8 +118,13 @@ func lookUp(t *testing.T, r *squash.Reader, path string) squash.Inode {
 	return ino
 }
 
-// countPlanning decides a launch of an image on a small host.
+// countPlanning counts what planning allocates.
 func countPlanning(t *testing.T, got map[string]float64) {
+	got["planning/objects"], _ = allocations(planning(t))
+}
+
+// planning returns what decides a launch of an image on a small host.
+func planning(t *testing.T) func() {
 	tree := bindtest.New(map[string]string{
 		"/bin": "-> usr/bin", "/usr/bin/bash": "file:", "/dev": "dir", "/etc/group": "file:root:x:0:\n", "/etc/hosts": "file:",
 		"/etc/passwd": "file:root:x:0:0:root:/root:/bin/sh\n", "/etc/resolv.conf": "file:", "/home": "dir", "/proc": "dir", "/root": "dir 700",
@@ -130,12 +135,12 @@ func countPlanning(t *testing.T, got map[string]float64) {
 	})
 	facts := runtime.Facts{UID: 1500, GID: 1500, Groups: []int{1500}, User: "ada", HomeDir: "/home/ada", LoginSh: "/bin/bash", GroupName: "ada", Host: host, Overlay: true}
 	root := runtime.Root{Kind: runtime.Squashfs, Path: "/images/debian.sif", Offset: 32768, Size: 1 << 20, Tree: tree}
-	got["planning/objects"], _ = allocations(func() {
+	return func() {
 		req := runtime.Request{Program: "coracle", Image: "debian.sif", Action: runtime.Exec, Args: []string{"true"}, Cwd: "/home/ada/job"}
 		if _, err := runtime.New(&req, &facts, &root, nil); err != nil {
 			t.Fatal(err)
 		}
-	})
+	}
 }
 
 // fileCalls are the system calls that a conversion is made of. Those of the Go runtime, for threads, clocks and memory,
