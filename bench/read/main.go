@@ -106,7 +106,7 @@ func (o *options) workloads(r *measure.Run, image string, works []work, ps []pee
 }
 
 // warm reads a file so that it is in the page cache, and returns the name of
-// the image's compressor.
+// the compressor of its contents.
 func warm(path string) (compressor string, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -120,6 +120,9 @@ func warm(path string) (compressor string, err error) {
 	img, err := squash.Open(f, size, nil)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", path, err)
+	}
+	if img.Super().Flags&squash.FlagDataStored != 0 {
+		return "uncompressed", nil
 	}
 	return img.Super().Compressor.String(), nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"runtime/pprof"
 	"time"
 
@@ -55,5 +56,10 @@ func serve(args []string) error {
 			time.Sleep(20 * time.Millisecond)
 		}
 	}()
-	return fuse.Serve(fd, r, &fuse.Options{Log: func(s string) { fmt.Fprintln(os.Stderr, s) }})
+	server, err := fuse.New(r, &fuse.Options{Log: func(s string) { fmt.Fprintln(os.Stderr, s) }})
+	if err != nil {
+		return err
+	}
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 2) // as package runtime/server has it, which tells why
+	return server.Serve(fd)
 }
