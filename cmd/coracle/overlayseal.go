@@ -79,6 +79,11 @@ func (f *overlayFlags) seal(c *cli, dir, file string) error {
 // until unlock is called.
 func layerIn(dir string) (tree string, unlock func(), err error) {
 	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err == unix.ENOENT {
+		if _, missing := image.OpenOverlay(dir); missing != nil { // says what there is instead
+			return "", nil, &overlayError{dir, missing}
+		}
+	}
 	if err != nil {
 		return "", nil, &fs.PathError{Op: "open", Path: dir, Err: err}
 	}

@@ -44,7 +44,7 @@ func TestInstructions(t *testing.T) {
 	}
 	got := map[string]float64{}
 	for name := range works {
-		const less, more = 2, 12
+		const less, more = 2, 6
 		got[name] = (instructions(t, name, more) - instructions(t, name, less)) / (more - less)
 	}
 	checkCounts(t, got)
