@@ -6,7 +6,7 @@
 //	convert -archive app.tar [-changed app-changed.tar] [-runs 3] [-compression zstd:3,gzip:9] [-coracle bin/coracle] [-dir DIR]
 //
 // With -changed, which is the same image with another last layer, it also measures making that one after the first, with the
-// same cache, beside making it alone.
+// same cache, beside making the first.
 //
 // umoci needs root to keep owners as the layers record them; for an ordinary user it is
 // left out.
@@ -85,21 +85,16 @@ func (o *options) run(r *measure.Run) error {
 	return nil
 }
 
-// rebuild makes the changed image alone, and after the other one.
+// rebuild makes the image, and then the changed one with what the first has left in the cache.
 func (o *options) rebuild(r *measure.Run, compression string) error {
-	build := func(archive, out, dir string) (cost, error) {
-		return timed(dir, o.coracle, "-q", "build", "--compression", compression, out, "oci-archive:"+archive)
+	dir, err := r.TempDir(o.base)
+	if err != nil {
+		return err
 	}
-	for _, p := range []peer{
-		{"coracle, in full", build},
-		{"coracle, reusing", func(archive, out, dir string) (cost, error) {
-			if c, err := build(o.archive, filepath.Join(dir, "before.sif"), dir); err != nil {
-				return c, err
-			}
-			return build(archive, out, dir)
-		}},
-	} {
-		c, err := once(r, p, o.changed, o.base)
+	defer os.RemoveAll(dir)
+	for _, p := range []struct{ name, archive string }{{"coracle, in full", o.archive}, {"coracle, reusing", o.changed}} {
+		out := filepath.Join(dir, filepath.Base(p.archive)+".sif")
+		c, err := timed(dir, o.coracle, "-q", "build", "--compression", compression, out, "oci-archive:"+p.archive)
 		if err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
