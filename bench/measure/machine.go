@@ -1,10 +1,12 @@
 package measure
 
 import (
+	"math"
 	"os"
 	"os/exec"
 	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,8 +19,7 @@ func machine(part string, quick bool) report.Machine {
 	m := report.Machine{Part: part, Date: time.Now().UTC().Format(time.DateOnly), Cores: runtime.NumCPU(), Quick: quick, Peers: map[string]string{}}
 	cpu, _ := os.ReadFile("/proc/cpuinfo")
 	m.CPU = cpuModel(string(cpu))
-	load, _ := os.ReadFile("/proc/loadavg")
-	m.Load, _, _ = strings.Cut(string(load), " ")
+	m.Busy = busyFor(time.Second)
 	var info unix.Sysinfo_t
 	if unix.Sysinfo(&info) == nil {
 		m.Memory = int64(info.Totalram) * int64(info.Unit)
@@ -28,6 +29,39 @@ func machine(part string, quick bool) report.Machine {
 		m.Kernel = unix.ByteSliceToString(name.Release[:])
 	}
 	return m
+}
+
+// busyFor returns how many processors have something to do while it waits. (The load average would count what a benchmark before
+// this one has done.)
+func busyFor(d time.Duration) float64 {
+	before, _ := os.ReadFile("/proc/stat")
+	time.Sleep(d)
+	after, _ := os.ReadFile("/proc/stat")
+	all, idle := processorTime(string(after))
+	all0, idle0 := processorTime(string(before))
+	if all == all0 {
+		return 0
+	}
+	return math.Round(float64(runtime.NumCPU())*(1-(idle-idle0)/(all-all0))*100) / 100
+}
+
+// processorTime reads the first line of /proc/stat: the time of all processors, and what of it they had nothing to do, in ticks.
+//
+// Source: proc_stat(5).
+func processorTime(stat string) (all, idle float64) {
+	line, _, _ := strings.Cut(stat, "\n")
+	f := strings.Fields(line)
+	for i, word := range f {
+		n, err := strconv.ParseFloat(word, 64)
+		if err != nil || i > 8 { // from the ninth on it is counted in others already
+			continue
+		}
+		all += n
+		if i == 4 || i == 5 { // idle, iowait
+			idle += n
+		}
+	}
+	return all, idle
 }
 
 // cpuModel finds the first processor's name in the text of /proc/cpuinfo; other architectures than x86 have none.

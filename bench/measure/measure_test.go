@@ -79,6 +79,16 @@ func TestProcess(t *testing.T) {
 	}
 }
 
+func TestProcessorTime(t *testing.T) {
+	all, idle := processorTime("cpu  10 1 5 100 20 3 1 2 50 0\ncpu0 10 1 5 100 20 3 1 2 50 0\n")
+	if all != 142 || idle != 120 {
+		t.Errorf("processorTime = %v, %v; want 142, 120", all, idle)
+	}
+	if all, idle := processorTime(""); all != 0 || idle != 0 {
+		t.Errorf("processorTime of nothing = %v, %v", all, idle)
+	}
+}
+
 func TestCPUModel(t *testing.T) {
 	if got := cpuModel("processor\t: 0\nmodel name\t: Some CPU @ 2.00GHz\nmodel name\t: Other\n"); got != "Some CPU @ 2.00GHz" {
 		t.Errorf("cpuModel = %q", got)

@@ -31,7 +31,7 @@ func TestFill(t *testing.T) {
 
 // results has launches (coracle 5 times bubblewrap, and no slower with more files) and reading.
 func results() parts {
-	launches := &report.Results{Machine: report.Machine{Part: "launch", Date: "2026-11-26", CPU: "a processor", Cores: 2, Memory: 24 << 30, Kernel: "6.18.44-x", Load: "0.10", Peers: map[string]string{"bwrap": "0.8.0"}}}
+	launches := &report.Results{Machine: report.Machine{Part: "launch", Date: "2026-11-26", CPU: "a processor", Cores: 2, Memory: 24 << 30, Kernel: "6.18.44-x", Busy: 0.1, Peers: map[string]string{"bwrap": "0.8.0"}}}
 	launches.Skip("apptainer", "apptainer is not installed")
 	for i := range 3 {
 		for _, files := range []float64{1e3, 1e6} {
@@ -57,11 +57,11 @@ func results() parts {
 func TestBusy(t *testing.T) {
 	all := results()
 	if busy(all) {
-		t.Error("busy with a load of 0.10 on two cores")
+		t.Error("busy with a tenth of two processors")
 	}
-	all["launch"].Machine.Load = "2.50"
+	all["launch"].Machine.Busy = 1.5
 	if !busy(all) || !strings.Contains(machines(all), "indications") {
-		t.Error("not busy with a load of 2.50 on two cores")
+		t.Error("not busy with one and a half of two processors")
 	}
 }
 

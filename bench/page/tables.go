@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"coracle/bench/report"
@@ -37,11 +36,9 @@ func machines(all parts) string {
 		fmt.Fprintf(&b, "%s.\n", line)
 	}
 	fmt.Fprintf(&b, "Beside: %s.\n", strings.Join(versions(all), ", "))
-	if load := loads(all); load != "" {
-		fmt.Fprintf(&b, "Other work on the machine (load average when the part began): %s.\n", load)
-	}
+	fmt.Fprintf(&b, "Processors that other work kept busy in the second before a part began: %s.\n", busyList(all))
 	if busy(all) {
-		b.WriteString("**That is more than the processors can do: take the figures of this run for indications, and its verdicts for none.**\n")
+		b.WriteString("**So others were at work as well: take the figures of this run for indications, and its verdicts for none.**\n")
 	}
 	if left := leftOut(all); len(left) > 0 {
 		fmt.Fprintf(&b, "Left out: %s.\n", strings.Join(left, "; "))
@@ -61,20 +58,20 @@ func versions(all parts) []string {
 	return list
 }
 
-func loads(all parts) string {
+func busyList(all parts) string {
 	var list []string
 	for _, part := range order {
-		if all[part] != nil && all[part].Machine.Load != "" {
-			list = append(list, part+" "+all[part].Machine.Load)
+		if all[part] != nil {
+			list = append(list, fmt.Sprintf("%s %.2f", part, all[part].Machine.Busy))
 		}
 	}
 	return strings.Join(list, ", ")
 }
 
-// busy reports whether a part began with more than one process waiting for each processor.
+// busy reports whether a part began while a quarter of the processors was at work for others.
 func busy(all parts) bool {
 	for _, r := range all {
-		if load, err := strconv.ParseFloat(r.Machine.Load, 64); err == nil && load > float64(r.Machine.Cores) {
+		if r.Machine.Busy > float64(r.Machine.Cores)/4 {
 			return true
 		}
 	}

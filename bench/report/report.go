@@ -19,8 +19,8 @@ type Machine struct {
 	Cores  int               `json:"cores"`
 	Memory int64             `json:"memory"` // bytes
 	Kernel string            `json:"kernel"`
-	Load   string            `json:"load,omitempty"` // of the minute before: other programs' work, nearly all of it
-	Peers  map[string]string `json:"peers"`          // versions by program
+	Busy   float64           `json:"busy"`  // processors that others kept busy in the second before
+	Peers  map[string]string `json:"peers"` // versions by program
 	Quick  bool              `json:"quick,omitempty"`
 }
 
