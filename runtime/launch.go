@@ -227,6 +227,7 @@ func (e *StageError) Unwrap() error { return e.Err }
 // ends the process; the last stage of a launch becomes the payload or returns its failure
 // as a [StageError]. plan is for a server.
 func RunStage(plan server.Planner) (isStage bool, err error) {
+	userns.ShowFiles()
 	userns.LiftAddressSpace()
 	o := userns.Stage()
 	switch o.Role {

@@ -39,5 +39,6 @@ void coracle_start_brief(int argc, char **argv) {
 	memcpy(env, settings, sizeof settings);
 	memcpy(env + SETTINGS, environ, (vars + 1) * sizeof *env);
 	memcpy(block + words, from, (aux + 1) * sizeof *from);
+	coracle_hide_files();
 	exit(main(argc, block));
 }

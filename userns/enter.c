@@ -221,6 +221,7 @@ __attribute__((constructor)) static void coracle_constructor(void) {
 		_exit(255);
 	if (argc >= 2 && strncmp(argv[0], stage_prefix, sizeof stage_prefix - 1) == 0) {
 		coracle_play(atoi(argv[1]), -1, argv[2]);
+		coracle_hide_files();
 		return;
 	}
 	coracle_begin_launch(argc, argv);

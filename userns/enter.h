@@ -107,6 +107,12 @@ struct coracle_state {
 	uint64_t soft[4]; // soft limits: NOFILE, AS, NPROC, SIGPENDING
 };
 
+// How many files the process may have open, as it is to be again when the Go runtime has started.
+struct coracle_files {
+	uint64_t soft, hard;
+	int32_t hidden; // so far it may open none
+};
+
 // What the constructor did.
 struct coracle_outcome {
 	int32_t role;
@@ -123,10 +129,12 @@ struct coracle_outcome {
 
 extern struct coracle_state coracle_state;
 extern struct coracle_outcome coracle_outcome;
+extern struct coracle_files coracle_files;
 
 // Record and restore (state.c).
 void coracle_record(void);
 void coracle_raise_limits(void);
+void coracle_hide_files(void);
 int coracle_exec(const char *path, char *const argv[], char *const envp[], const struct coracle_state *s, int early);
 
 // Steps of the constructor; each returns 0 or sets coracle_outcome and returns -1.

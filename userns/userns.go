@@ -149,6 +149,15 @@ func Stage() Outcome {
 	return out
 }
 
+// ShowFiles lets the process open files, once the Go runtime has started. Call it first of all.
+func ShowFiles() {
+	if f := &C.coracle_files; f.hidden != 0 {
+		// It replaces what the Go runtime has seen, and would hand on to others.
+		_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: uint64(f.soft), Max: uint64(f.hard)})
+		f.hidden = 0
+	}
+}
+
 // LiftAddressSpace lets the process use all of its address space, once the Go runtime has started: the
 // constructor shows it less where there is little. Call it first of all.
 func LiftAddressSpace() { C.coracle_raise_limits() }

@@ -10,8 +10,10 @@ import (
 
 // Memory returns how many bytes of memory the caller's job may use: the smallest limit of its cgroup and of
 // those above, or what the host has. 0 where nothing can be read.
-func Memory(root string) int64 {
-	limit := hostMemory(root)
+func Memory(root string) int64 { return memory(root, hostMemory()) }
+
+// memory is [Memory] on a host that has so much.
+func memory(root string, limit int64) int64 {
 	for line := range strings.Lines(readLine(root+"/proc/self/cgroup") + "\n") {
 		// Source: cgroups(7), /proc/PID/cgroup: hierarchy:controllers:path.
 		f := strings.SplitN(strings.TrimSpace(line), ":", 3)
@@ -43,17 +45,13 @@ func smallest(limit int64, mount, dir, name string) int64 {
 	}
 }
 
-// hostMemory reads the size of the memory from /proc/meminfo: "MemTotal:       16316412 kB".
-func hostMemory(root string) int64 {
-	for line := range strings.Lines(readLine(root + "/proc/meminfo")) {
-		if f := strings.Fields(line); len(f) >= 2 && f[0] == "MemTotal:" {
-			kib, err := strconv.ParseInt(f[1], 10, 64)
-			if err == nil && kib > 0 && kib < 1<<50 {
-				return kib << 10
-			}
-		}
+// hostMemory returns the size of the memory; 0: unknown. The kernel takes long to write /proc/meminfo.
+func hostMemory() int64 {
+	var info unix.Sysinfo_t
+	if unix.Sysinfo(&info) != nil {
+		return 0
 	}
-	return 0
+	return int64(uint64(info.Totalram) * uint64(info.Unit))
 }
 
 // readLine returns what a small file holds, "" if it cannot be read. It does without

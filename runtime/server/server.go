@@ -217,11 +217,9 @@ func ignoreSignals() {
 	signal.Ignore(all...)
 }
 
-// findMemory finds out beside other work how much memory the job may use, in bytes.
+// findMemory returns what finds out how much memory the job may use, in bytes.
 func findMemory() func() int64 {
-	memory := make(chan int64, 1)
-	go func() { memory <- cgroup.Memory("") }()
-	return sync.OnceValue(func() int64 { return <-memory })
+	return sync.OnceValue(func() int64 { return cgroup.Memory("") })
 }
 
 // prepare opens the images while the host's files can be seen.
