@@ -117,6 +117,7 @@ func (w *worker) planAhead(node uint64, off int64, n int) int {
 // enqueue hands a reserved block to the goroutines that read ahead. When more are waiting
 // than there are goroutines for, the oldest goes: its reader is there already.
 func (s *server) enqueue(e *slot) {
+	s.moreDecoders()
 	for range 2 {
 		select {
 		case s.ahead <- e:
@@ -130,6 +131,14 @@ func (s *server) enqueue(e *slot) {
 		}
 	}
 	s.cache.drop(e)
+}
+
+// moreDecoders starts another goroutine that reads ahead, as long as there are fewer than are wanted: whoever launches a small program
+// needs none.
+func (s *server) moreDecoders() {
+	if s.decoding.Load() < s.decoders && s.decoding.Add(1) <= s.decoders {
+		s.workers.Go(s.readAhead)
+	}
 }
 
 // readAhead decodes what planAhead asks for.

@@ -3,6 +3,8 @@ package fuse
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -22,14 +24,18 @@ import (
 // the collector's pace nor its work depends on it; pages never used cost
 // nothing. Each block is decoded by one goroutine however many want it.
 type cache struct {
-	mem    []byte
-	slots  int
+	mapped []byte
+	mem    []byte       // the slots, one behind the other: mapped from its first huge page on
+	stride int          // from one slot to the next
+	slots  int          // how many there may be
+	made   atomic.Int32 // how many there are: a server that is asked for one program needs few
 	shards []shard
 	decode func(b squash.Block, dst []byte) (int, error)
 }
 
 type shard struct {
 	mu    sync.Mutex
+	left  int // slots that it may still make
 	index map[squash.Block]*slot
 	lru   slot     // ring of unpinned slots: lru.next was used last, lru.prev is reused next
 	_     [64]byte // the next shard's lock is in another cache line
@@ -60,6 +66,9 @@ type slot struct {
 	ready      sync.Cond
 }
 
+// hugePage is the size of a huge page, in bytes.
+const hugePage = 2 << 20
+
 // minSlots keeps a cache of large blocks useful.
 const minSlots = 16
 
@@ -67,27 +76,21 @@ const minSlots = 16
 // processors.
 func newCache(bytes int64, blockSize, procs int, decode func(squash.Block, []byte) (int, error)) (*cache, error) {
 	n, stride := max(int(bytes/int64(blockSize)), minSlots), blockSize+squash.Slack
-	mem, err := anonymous(n * stride)
+	mapped, err := anonymous(n*stride + hugePage)
 	for err == unix.ENOMEM && n > minSlots { // little address space is left
 		n = max(n/2, minSlots)
-		mem, err = anonymous(n * stride)
+		mapped, err = anonymous(n*stride + hugePage)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("block cache of %d bytes: %w", n*stride, err)
 	}
-	c := &cache{mem: mem, slots: n, shards: make([]shard, shardsFor(n, procs)), decode: decode}
+	c := &cache{mapped: mapped, stride: stride, slots: n, shards: make([]shard, shardsFor(n, procs)), decode: decode}
+	c.mem = mapped[-uintptr(unsafe.Pointer(unsafe.SliceData(mapped)))&(hugePage-1):]
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.lru.prev, s.lru.next = &s.lru, &s.lru
-		s.index = make(map[squash.Block]*slot, n/len(c.shards)+1)
-	}
-	slots := make([]slot, n)
-	for i := range slots {
-		e := &slots[i]
-		e.shard = &c.shards[i%len(c.shards)]
-		e.buf = mem[i*stride : (i+1)*stride : (i+1)*stride]
-		e.ready.L = &e.shard.mu
-		e.insert(e.shard.lru.prev)
+		s.left = (n + i) / len(c.shards)
+		s.index = make(map[squash.Block]*slot)
 	}
 	return c, nil
 }
@@ -109,7 +112,7 @@ func anonymous(n int) ([]byte, error) {
 func shardsFor(n, procs int) int { return max(1, min(n/64, 4), min(n/16, procs/2)) }
 
 // close gives the memory back. No slot may be in use.
-func (c *cache) close() error { return unix.Munmap(c.mem) }
+func (c *cache) close() error { return unix.Munmap(c.mapped) }
 
 func (e *slot) insert(after *slot) {
 	e.prev, e.next = after, after.next
@@ -151,7 +154,7 @@ func (c *cache) get(b squash.Block, wait func()) (e *slot, data []byte, err erro
 		data, err = e.buf[:e.n], e.err
 		s.mu.Unlock()
 	} else {
-		e = s.claim(b)
+		e = c.claim(s, b)
 		s.mu.Unlock()
 		wait()
 		data, err = c.fill(e, b)
@@ -179,10 +182,10 @@ func (c *cache) reserve(b squash.Block) *slot {
 	s := c.shardOf(b)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.index[b]; ok || s.lru.prev == &s.lru {
+	if _, ok := s.index[b]; ok || s.lru.prev == &s.lru && s.left == 0 {
 		return nil
 	}
-	e := s.claim(b)
+	e := c.claim(s, b)
 	e.state = slotQueued
 	return e
 }
@@ -221,15 +224,18 @@ func (e *slot) pin() {
 	e.pins++
 }
 
-// claim takes the slot that is reused next for block b and pins it. When all
-// of them are pinned it makes one outside the arena, which put forgets. The
+// claim takes a slot for block b and pins it: one that has served its purpose, a new one, or the one that is reused next.
+// When all of them are pinned it makes one outside the arena, which put forgets. The
 // shard is locked.
-func (s *shard) claim(b squash.Block) *slot {
+func (c *cache) claim(s *shard, b squash.Block) *slot {
 	e := s.lru.prev
-	if e == &s.lru {
+	switch {
+	case s.left > 0 && (e == &s.lru || e.state == slotReady && e.served < e.n):
+		e = c.fresh(s)
+	case e == &s.lru:
 		e = &slot{shard: s, outside: true, pins: 1}
 		e.ready.L = &s.mu
-	} else {
+	default:
 		if e.state == slotReady {
 			delete(s.index, e.key)
 		}
@@ -237,6 +243,15 @@ func (s *shard) claim(b squash.Block) *slot {
 	}
 	e.key, e.state, e.n, e.served, e.err = b, slotLoading, 0, 0, nil
 	s.index[b] = e
+	return e
+}
+
+// fresh makes another slot of the arena, pinned. The shard is locked, and may have one more.
+func (c *cache) fresh(s *shard) *slot {
+	s.left--
+	end := int(c.made.Add(1)) * c.stride
+	e := &slot{shard: s, buf: c.mem[end-c.stride : end : end], pins: 1}
+	e.ready.L = &s.mu
 	return e
 }
 

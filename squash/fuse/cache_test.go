@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -93,6 +94,31 @@ func TestCacheReplacement(t *testing.T) {
 	}
 	if use(0, 1); decoded.Load() != before+minSlots+1 {
 		t.Error("a block used long ago is still there")
+	}
+}
+
+// Slots are made as they are needed, from a huge page on: who reads a long file in sequence needs one.
+func TestCacheGrowth(t *testing.T) {
+	c, _ := countingCache(t, 2*minSlots*testBlock, never)
+	use := func(i int64, served int) {
+		t.Helper()
+		e, data, err := c.get(block(i), func() {})
+		must(t, err)
+		if at := uintptr(unsafe.Pointer(&data[0])) % hugePage; at != uintptr(int(c.made.Load()-1)*c.stride) {
+			t.Errorf("block %d of %d slots lies at %d in its huge page", i, c.made.Load(), at)
+		}
+		c.put(e, served)
+	}
+	for i := range int64(100) {
+		use(i, testBlock)
+	}
+	for i := range int32(minSlots) { // the first one takes the slot of the last
+		if use(100+int64(i), 1); c.made.Load() != i+1 {
+			t.Errorf("%d slots for %d blocks that are still wanted", c.made.Load(), i+1)
+		}
+	}
+	if use(200, testBlock); c.made.Load() != minSlots+1 {
+		t.Errorf("%d slots, want one more than %d", c.made.Load(), minSlots)
 	}
 }
 

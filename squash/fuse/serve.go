@@ -95,6 +95,9 @@ type server struct {
 	log   corruptLog
 	ahead chan *slot // to the read-ahead goroutines
 
+	decoders int32        // how many of those there may be
+	decoding atomic.Int32 // how many have been started, or more
+
 	spare     bool // there are processors beyond those of one reader and one worker
 	blockSize int
 	blockLog  uint   // log2(blockSize)
@@ -222,9 +225,7 @@ func newServer(img *squash.Reader, o *Options) (*server, error) {
 	s.log.out = s.opt.Log
 	s.names.enough.Store(fewLists)
 	s.ahead = make(chan *slot, 2*s.opt.ReadAhead)
-	for range decodersFor(procs, s.opt.ReadAhead) {
-		s.workers.Go(s.readAhead)
-	}
+	s.decoders = int32(decodersFor(procs, s.opt.ReadAhead))
 	return s, nil
 }
 

@@ -101,6 +101,7 @@ func (s *server) warmBlock(b squash.Block) bool {
 		return true
 	}
 	if s.opt.ReadAhead > 0 && s.spare {
+		s.moreDecoders()
 		select {
 		case s.ahead <- e:
 			return true
