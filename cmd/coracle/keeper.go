@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -53,10 +54,27 @@ func newKeeper(c *cache.Cache) build.Keeper {
 	}
 	defer f.Close()
 	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
+	if id := buildID(f); len(id) > 0 {
+		h.Write(id)
+	} else if _, err := io.Copy(h, f); err != nil {
 		return nil
 	}
 	return &keeper{c, hex.EncodeToString(h.Sum(nil))}
+}
+
+// buildID returns what the Go toolchain notes at the beginning of a program, or nothing. A digest of all of the program is in it,
+// which would take a while to make.
+//
+// Source: cmd/internal/buildid/note.go, elf(5), "Notes".
+func buildID(program io.ReaderAt) []byte {
+	head := make([]byte, 32<<10)
+	n, _ := program.ReadAt(head, 0)
+	length, text, ok := bytes.Cut(head[:n], []byte("\x04\x00\x00\x00Go\x00\x00")) // the note's type and name, between its length and its text
+	if !ok || len(length) < 4 {
+		return nil
+	}
+	size := binary.NativeEndian.Uint32(length[len(length)-4:])
+	return text[:min(int64(size), int64(len(text)))]
 }
 
 // Program belongs to [build.Keeper].

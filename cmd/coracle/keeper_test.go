@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"coracle/image/build"
@@ -63,5 +64,26 @@ func TestParseKept(t *testing.T) {
 		if k, err := parseKept([]byte(bad)); !errors.Is(err, errKept) {
 			t.Errorf("parseKept(%q) = %+v, %v, want errKept", bad, k, err)
 		}
+	}
+}
+
+func TestBuildID(t *testing.T) {
+	for program, want := range map[string]string{
+		"\x7fELF\x02\x00\x00\x00\x04\x00\x00\x00Go\x00\x00idx": "id",
+		"\x02\x00\x00\x00\x04\x00\x00\x00Go\x00\x00i":          "i", // cut
+		"\x04\x00\x00\x00Go\x00\x00id":                         "",
+		"\x7fELF":                                              "",
+	} {
+		if got := buildID(strings.NewReader(program)); string(got) != want {
+			t.Errorf("buildID(%q) = %q, want %q", program, got, want)
+		}
+	}
+	f, err := os.Open("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if id := buildID(f); strings.Count(string(id), "/") != 3 {
+		t.Errorf("this program's buildID is %q", id)
 	}
 }

@@ -27,7 +27,18 @@ func TestLayer(t *testing.T) {
 	if err != nil || len(list) != 1 || list[0].Kind != KindLayer || !(Filter{Kind: KindLayer}).Matches(list[0], time.Now()) {
 		t.Fatalf("List() = %+v, %v", list, err)
 	}
-	if err := os.Chmod(filepath.Join(dir, layerDir, key), 0o620); err != nil {
+	path := filepath.Join(dir, layerDir, key)
+	whole, _ := os.ReadFile(path)
+	zeros := make([]byte, len(whole))
+	for _, b := range [][]byte{nil, whole[:20], whole[:32], whole[:len(whole)-1], zeros, append(whole[:len(whole)-1:len(whole)-1], 0)} {
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := c.Layer(key); !errors.Is(err, errDamaged) {
+			t.Errorf("Layer() = %q, %v, where %q is left of it; want errDamaged", got, err, b)
+		}
+	}
+	if err := os.Chmod(path, 0o620); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := c.Layer(key); !errors.Is(err, errForeign) {

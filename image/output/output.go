@@ -106,13 +106,19 @@ func tempName(path string) string {
 }
 
 // Commit writes the file to disk and gives it its name.
-func (f *File) Commit() error {
+func (f *File) Commit() error { return f.commit(true) }
+
+// CommitSoon gives the file its name, and leaves it to the system when the disk has it: if the machine stops before, the file has
+// other bytes, or none.
+func (f *File) CommitSoon() error { return f.commit(false) }
+
+func (f *File) commit(sync bool) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.done {
 		return os.ErrClosed
 	}
-	if err := f.publish(); err != nil {
+	if err := f.publish(sync); err != nil {
 		f.discard()
 		return err
 	}
@@ -120,13 +126,13 @@ func (f *File) Commit() error {
 	return f.File.Close()
 }
 
-func (f *File) publish() error {
+func (f *File) publish(sync bool) error {
 	if err := f.File.Chmod(f.perm &^ umask()); err != nil {
 		return err
 	}
 	err := f.early.end()
 	f.early = nil
-	if err == nil {
+	if err == nil && sync {
 		err = f.File.Sync()
 	}
 	if err != nil {

@@ -66,6 +66,26 @@ func TestCommit(t *testing.T) {
 	})
 }
 
+// A file that need not be on the disk has its name all the same.
+func TestCommitSoon(t *testing.T) {
+	both(t, func(t *testing.T, create func(string, bool) (*File, error), dir string) {
+		path := filepath.Join(dir, "x")
+		for _, text := range []string{"one", "two"} {
+			f, err := create(path, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.WriteString(text)
+			if err := f.CommitSoon(); err != nil {
+				t.Fatal(err)
+			}
+			if b, err := os.ReadFile(path); string(b) != text || err != nil || len(names(t, dir)) != 1 {
+				t.Errorf("%q, %v, want %q; the directory has %q", b, err, text, names(t, dir))
+			}
+		}
+	})
+}
+
 func TestGiveUp(t *testing.T) {
 	both(t, func(t *testing.T, create func(string, bool) (*File, error), dir string) {
 		f, err := create(filepath.Join(dir, "x"), true)
