@@ -12,9 +12,10 @@ import (
 // compressed by a worker → pending (in order) → written → free.
 type pipeline struct {
 	dst     io.WriterAt
-	free    chan *job // buffers nobody uses
-	work    chan *job // to compress
-	pending chan *job // in the image's order
+	free    chan *job   // buffers nobody uses
+	work    chan *job   // to compress
+	pending chan *job   // in the image's order
+	chunks  chan []byte // to copy with; nil: not made yet
 	done    sync.WaitGroup
 	once    sync.Once
 	failed  atomic.Pointer[error] // the first error of any goroutine
@@ -41,8 +42,8 @@ type job struct {
 	size uint32 // what goes into the image: out[:size], or raw with dataStored, or nothing for a block of zeros
 	tag  tag    // of what goes into the image
 
-	mark     func(*pipeline) // no block: called in its turn
-	verbatim bool            // raw goes into the image as it is, and belongs to nothing
+	mark  func(*pipeline) // no block: called in its turn
+	chunk []byte          // no block: goes into the image as it is, and belongs to nothing
 
 	file   *extent // a data block of this file; nil: a fragment block
 	first  bool    // the first block of file
@@ -64,7 +65,13 @@ type extent struct {
 	section *Section // start counts from its start; nil: from the image's
 }
 
-const pipelineBudget = 96 << 20 // bytes of all jobs' buffers, as far as one a worker is possible
+const (
+	pipelineBudget = 96 << 20 // bytes of all jobs' buffers, as far as one a worker is possible
+
+	// Bytes are copied in few large pieces: those cost the file system's page cache less.
+	chunkSize = 1 << 20
+	chunks    = 4
+)
 
 func newPipeline(dst io.WriterAt, start int64, o *WriterOptions, codec encoding) (*pipeline, error) {
 	n := min(3*o.Workers+4, pipelineBudget/(2*o.BlockSize))
@@ -78,6 +85,7 @@ func newPipeline(dst io.WriterAt, start int64, o *WriterOptions, codec encoding)
 		free:    make(chan *job, n),
 		work:    make(chan *job, n),
 		pending: make(chan *job, n),
+		chunks:  make(chan []byte, chunks),
 		pos:     start,
 		hash:    hash,
 	}
@@ -86,6 +94,9 @@ func newPipeline(dst io.WriterAt, start int64, o *WriterOptions, codec encoding)
 	}
 	for range n {
 		p.free <- &job{result: make(chan error, 1)}
+	}
+	for range chunks {
+		p.chunks <- nil
 	}
 	for range o.Workers {
 		p.done.Add(1)
@@ -103,7 +114,7 @@ func (p *pipeline) get(blockSize int) *job {
 		j.raw = make([]byte, blockSize)
 		j.out = make([]byte, encodeBound(blockSize))
 	}
-	j.n, j.size, j.file, j.first, j.end, j.verbatim = 0, 0, nil, false, 0, false
+	j.n, j.size, j.file, j.first, j.end = 0, 0, nil, false, 0
 	return j
 }
 
@@ -113,9 +124,19 @@ func (p *pipeline) put(j *job) {
 	p.work <- j
 }
 
-// pass sends a job on its way that need not be compressed.
-func (p *pipeline) pass(j *job) {
-	j.verbatim = true
+// getChunk waits for a free chunk, of chunkSize bytes.
+func (p *pipeline) getChunk() []byte {
+	b := <-p.chunks
+	if b == nil {
+		b = make([]byte, chunkSize)
+	}
+	return b
+}
+
+// pass sends a part of a chunk on its way, which need not be compressed.
+func (p *pipeline) pass(b []byte) {
+	j := <-p.free
+	j.chunk = b
 	j.result <- nil
 	p.pending <- j
 }
@@ -201,26 +222,29 @@ func (p *pipeline) commit() {
 				p.setErr(err)
 			}
 		}
-		j.mark = nil
+		if j.chunk != nil {
+			p.chunks <- j.chunk[:chunkSize]
+		}
+		j.mark, j.chunk = nil, nil
 		p.free <- j
 	}
 }
 
 func (p *pipeline) write(j *job) error {
-	switch {
-	case j.mark != nil:
+	if j.mark != nil {
 		j.mark(p)
 		return nil
-	case j.verbatim:
-		j.size = uint32(j.n) | dataStored
 	}
-	b := j.contents()
+	b := j.chunk
+	if b == nil {
+		b = j.contents()
+	}
 	if len(b) > 0 {
 		if _, err := p.dst.WriteAt(b, p.pos); err != nil {
 			return fmt.Errorf("write squashfs: %w", err)
 		}
 	}
-	if j.verbatim {
+	if j.chunk != nil {
 		p.pos += int64(len(b))
 		return nil
 	}

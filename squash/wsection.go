@@ -158,17 +158,16 @@ func (w *Writer) CopySection(index []byte, r io.Reader) (*Section, []Data, error
 // copyBytes writes size bytes, all that r has.
 func (w *Writer) copyBytes(r io.Reader, size int64) error {
 	for at := int64(0); at < size; {
-		j := w.pipe.get(w.o.BlockSize)
-		n := min(size-at, int64(len(j.raw)))
-		if err := fillBlock(r, j.raw[:n]); err != nil {
-			w.pipe.free <- j
+		b := w.pipe.getChunk()
+		n := min(size-at, chunkSize)
+		if err := fillBlock(r, b[:n]); err != nil {
+			w.pipe.chunks <- b
 			if err == io.ErrUnexpectedEOF {
 				err = fmt.Errorf("%w: %d bytes short", ErrSection, size-at)
 			}
 			return err
 		}
-		j.n = int(n)
-		w.pipe.pass(j)
+		w.pipe.pass(b[:n])
 		at += n
 	}
 	if err := atEOF(r, size); errors.Is(err, ErrFormat) {

@@ -160,7 +160,7 @@ func (c *converter) keep(dst io.WriterAt, partition int64) ([]Kept, error) {
 			k.List, k.Index = c.entries[n].Bytes(), c.w.Index(s, c.data[n])
 			rand.Read(k.Secret[:])
 			sum := newSum(k.Secret)
-			if _, err := io.Copy(sum, io.NewSectionReader(file, k.Offset, k.Size)); err != nil {
+			if _, err := io.CopyBuffer(sum, io.NewSectionReader(file, k.Offset, k.Size), make([]byte, sumChunk)); err != nil {
 				return nil, fmt.Errorf("read what was written: %w", err)
 			}
 			k.Sum = sum.sum()

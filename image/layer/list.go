@@ -185,17 +185,18 @@ func (e *Entry) check() error {
 
 // A listReader takes records off b. bad is set when they are none.
 type listReader struct {
-	b   []byte
-	e   Entry // the last one
-	bad bool
+	b    []byte
+	e    Entry  // the last one
+	name []byte // its name
+	bad  bool
 }
 
 // next reads a record, unless it is none.
 func (d *listReader) next() bool {
 	e, bits := &d.e, d.b[0]
 	d.b = d.b[1:]
-	common := d.number(uint64(len(e.Name)))
-	e.Name = e.Name[:common] + d.text()
+	d.name = append(d.name[:d.number(uint64(len(d.name)))], d.bytes()...)
+	e.Name = string(d.name)
 	e.Type, e.Kind, e.Link, e.Size, e.Rdev, e.Xattrs = squash.Type(bits&7), Inode, "", 0, 0, nil
 	if bits&sameOwner == 0 {
 		e.UID, e.GID = uint32(d.number(1<<32-1)), uint32(d.number(1<<32-1))
@@ -246,13 +247,15 @@ func (d *listReader) number(limit uint64) uint64 {
 	return v
 }
 
-func (d *listReader) text() string {
+func (d *listReader) text() string { return string(d.bytes()) }
+
+func (d *listReader) bytes() []byte {
 	n := d.number(uint64(len(d.b)))
 	if d.bad || n > uint64(len(d.b)) {
 		d.bad = true
-		return ""
+		return nil
 	}
-	s := string(d.b[:n])
+	b := d.b[:n]
 	d.b = d.b[n:]
-	return s
+	return b
 }

@@ -8,14 +8,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// earlyStep is how much is written, in bytes, before the disk is told to take it. Each time costs a commit of the file system's
-// journal, for which whoever writes may have to wait.
-const earlyStep = 16 << 20
+// How much is written, in bytes, before the disk is told to take it: the first time, when it has nothing to do yet, and later. Each
+// time costs a commit of the file system's journal, for which whoever writes may have to wait.
+const (
+	earlyFirst = 4 << 20
+	earlyStep  = 16 << 20
+)
 
 // An early writes to disk what a file has become, while it becomes more.
 type early struct {
-	written    atomic.Int64  // bytes, since the last sync began
-	more       chan struct{} // earlyStep of them are there
+	written    atomic.Int64  // bytes since the last sync began
+	more       chan struct{} // enough of them are there
 	stop, done chan struct{}
 	err        error // the first one; good when done is closed
 }
@@ -30,6 +33,7 @@ func (f *File) SyncEarly() {
 
 func newEarly(f *os.File, sync func(*os.File) error) *early {
 	e := &early{more: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
+	e.written.Store(earlyStep - earlyFirst)
 	go e.run(f, sync)
 	return e
 }
