@@ -97,6 +97,7 @@ func (w *Writer) Index(s *Section, files []Data) []byte {
 func (w *Writer) SectionSizes(index []byte) ([]int64, error) {
 	var sizes []int64
 	d := sectionReader{b: index, blockSize: int64(w.o.BlockSize)}
+	d.begin()
 	err := d.read(func(x extent) error {
 		sizes = append(sizes, x.size)
 		return nil
@@ -116,12 +117,15 @@ func (w *Writer) CopySection(index []byte, r io.Reader) (*Section, []Data, error
 	if w.tree {
 		return nil, nil, w.fail(errClosed)
 	}
-	d := sectionReader{b: index, blockSize: int64(w.o.BlockSize)}
-	if err := d.read(func(extent) error { return nil }); err != nil {
-		return nil, nil, err
-	}
 	s := w.Section()
-	if err := w.copyBytes(r, d.size); err != nil {
+	d := sectionReader{b: index, blockSize: int64(w.o.BlockSize)}
+	d.begin()
+	err := w.copyBytes(r, d.size)
+	var files []Data
+	if err == nil {
+		files, err = w.addAll(s, &d)
+	}
+	if err != nil {
 		w.pipe.mark(func(p *pipeline) { p.pos = s.start })
 		return nil, nil, err
 	}
@@ -131,9 +135,17 @@ func (w *Writer) CopySection(index []byte, r io.Reader) (*Section, []Data, error
 		}
 	})
 	w.frags += len(d.frags)
+	if err := w.pipe.err(); err != nil {
+		return nil, nil, w.fail(err)
+	}
+	return s, files, nil
+}
+
+// addAll adds the files of a section. After an error it has added none.
+func (w *Writer) addAll(s *Section, d *sectionReader) ([]Data, error) {
 	var files []Data
-	again := sectionReader{b: index, blockSize: int64(w.o.BlockSize)}
-	err := again.read(func(x extent) error {
+	packed, others := len(w.packed), len(w.files)
+	err := d.read(func(x extent) error {
 		if x.size == 0 {
 			files = append(files, Data{})
 			return nil
@@ -146,13 +158,11 @@ func (w *Writer) CopySection(index []byte, r io.Reader) (*Section, []Data, error
 		files = append(files, data)
 		return err
 	})
-	if err == nil {
-		err = w.pipe.err()
-	}
 	if err != nil {
-		return nil, nil, w.fail(err)
+		w.packed, w.files = w.packed[:packed], w.files[:others]
+		return nil, err
 	}
-	return s, files, nil
+	return files, nil
 }
 
 // copyBytes writes size bytes, all that r has.
@@ -188,9 +198,11 @@ type sectionReader struct {
 	frags []fragment
 }
 
-// read calls fn for each file.
+// begin reads how many bytes the section has.
+func (d *sectionReader) begin() { d.size = int64(d.number(math.MaxInt64)) }
+
+// read reads the rest, and calls fn for each file.
 func (d *sectionReader) read(fn func(extent) error) error {
-	d.size = int64(d.number(math.MaxInt64))
 	for n := d.count(); n > 0 && !d.bad; n-- {
 		f := fragment{int64(d.number(uint64(d.size))), uint32(d.number(math.MaxUint32))}
 		if !d.blockFits(f.size) || int64(f.size&^dataStored) > d.size-f.pos {

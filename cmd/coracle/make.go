@@ -175,12 +175,17 @@ func (m *maker) file(ctx context.Context, path, ref string, force bool) error {
 	f.SyncEarly()
 	made, err := m.fill(ctx, f, ref, filepath.Dir(path))
 	if err == nil {
+		kept := make(chan struct{})
+		go func() { // the disk is busy; and knowing of an image that is not there does no harm
+			defer close(kept)
+			m.keep(path, made.Kept)
+		}()
 		err = f.Commit()
+		<-kept
 	}
 	if err != nil {
 		return full(err)
 	}
-	m.keep(path, made.Kept)
 	m.show.stop()
 	m.closing(path, made)
 	return nil

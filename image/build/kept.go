@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"coracle/image/layer"
 	"coracle/image/oci"
@@ -79,6 +80,29 @@ func (c *converter) kept(n int) *keptLayer {
 	return k
 }
 
+// A reserver finds room for a file's first bytes beforehand, as an output.File does.
+type reserver interface{ Reserve(size int64) }
+
+// reserve has dst find room for what will be copied to it, and the newest layer read meanwhile.
+func (c *converter) reserve(ctx context.Context, dst io.WriterAt) {
+	r, ok := dst.(reserver)
+	if !ok {
+		return
+	}
+	newest, size := c.img.Layers()-1, int64(0)
+	if c.kept(newest) == nil {
+		c.open(ctx, newest)
+	}
+	for n := range newest + 1 {
+		if k := c.kept(n); k != nil {
+			size += k.Size
+		}
+	}
+	if size > 0 {
+		r.Reserve(size)
+	}
+}
+
 // forget closes what kept has found of layer n.
 func (c *converter) forget(n int) {
 	if k := c.known[n]; k != nil {
@@ -92,25 +116,28 @@ var errHidden = errors.New("other files are hidden")
 // reuse copies the section of layer n out of an earlier image. After an error the layer is
 // to be read as if reuse had not been called, unless the writer is broken.
 func (c *converter) reuse(ctx context.Context, n int, k *keptLayer) error {
-	list, err := layer.ParseList(k.List)
-	if err != nil {
-		return err
-	}
-	if err := c.sameFiles(n, list, k.Index); err != nil {
-		return err
-	}
-	r := io.NewSectionReader(k.file, k.Offset, k.Size)
-	section, data, err := c.w.CopySection(k.Index, &checkedReader{ctx: ctx, r: r, sum: newSum(k.Secret), want: k.Sum})
-	if err != nil {
-		return err
-	}
-	for e := range list.All(n) {
-		if err := c.limits.Count(e.Size); err != nil {
-			return &layer.EntryError{Layer: n, Name: e.Name, Err: err}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var list *layer.List
+	var limits layer.Limits
+	wanted := sync.OnceValue(func() (err error) {
+		if list, err = layer.ParseList(k.List); err == nil {
+			limits, err = c.sameFiles(n, list, k.Index)
 		}
+		if err != nil {
+			stop()
+		}
+		return err
+	})
+	go wanted() // while the bytes are copied, which are taken back if need be
+	r := io.NewSectionReader(k.file, k.Offset, k.Size)
+	section, data, err := c.w.CopySection(k.Index, &checkedReader{ctx: ctx, r: r, sum: newSum(k.Secret), want: k.Sum, wanted: wanted})
+	wanted() // has ended
+	if err != nil {
+		return err
 	}
 	c.entries[n], c.data[n], c.sections[n] = *list, data, section
-	c.sizes[n] = k.Read
+	c.sizes[n], c.limits = k.Read, limits
 	c.reused++
 	c.count(int(k.Read))
 	if n > 0 {
@@ -119,25 +146,29 @@ func (c *converter) reuse(ctx context.Context, n int, k *keptLayer) error {
 	return nil
 }
 
-// sameFiles checks that just those files would be stored that have been.
-func (c *converter) sameFiles(n int, list *layer.List, index []byte) error {
+// sameFiles checks that just those files would be stored that have been, and returns what is left of the limits then.
+func (c *converter) sameFiles(n int, list *layer.List, index []byte) (layer.Limits, error) {
+	limits := c.limits
 	sizes, err := c.w.SectionSizes(index)
-	if err != nil {
-		return err
+	if err == nil && len(sizes) != list.Len() {
+		err = errHidden
 	}
-	if len(sizes) != list.Len() {
-		return errHidden
+	if err != nil {
+		return limits, err
 	}
 	for e := range list.All(n) {
+		if err := limits.Count(e.Size); err != nil {
+			return limits, &layer.EntryError{Layer: n, Name: e.Name, Err: err}
+		}
 		size := int64(0)
 		if c.stores(e) {
 			size = e.Size
 		}
 		if sizes[e.Seq] != size {
-			return errHidden
+			return limits, errHidden
 		}
 	}
-	return nil
+	return limits, nil
 }
 
 // keep returns what to remember of the sections of the finished image in dst, whose

@@ -47,6 +47,7 @@ func Convert(ctx context.Context, img *oci.Image, dst io.WriterAt, o *Options) (
 	}
 	defer w.Close()
 	c := newConverter(img, o, w)
+	c.reserve(ctx, dst)
 	tree, err := c.tree(ctx, meta, when)
 	if err != nil {
 		return Result{}, err

@@ -76,13 +76,14 @@ func (s *sum) sum() [16]byte {
 // errSum says that an image file has other bytes than it had.
 var errSum = errors.New("the image file has changed")
 
-// A checkedReader ends in errSum if what it has read is not what was expected.
+// A checkedReader ends in errSum if what it has read is not what was expected, or in what wanted says at the end.
 type checkedReader struct {
-	ctx  context.Context
-	r    io.Reader
-	sum  *sum
-	want [16]byte
-	err  error
+	ctx    context.Context
+	r      io.Reader
+	sum    *sum
+	want   [16]byte
+	wanted func() error
+	err    error
 }
 
 func (c *checkedReader) Read(p []byte) (int, error) {
@@ -97,6 +98,8 @@ func (c *checkedReader) Read(p []byte) (int, error) {
 	if err == io.EOF {
 		if got := c.sum.sum(); subtle.ConstantTimeCompare(got[:], c.want[:]) != 1 {
 			err = errSum
+		} else if no := c.wanted(); no != nil {
+			err = no
 		}
 	}
 	c.err = err

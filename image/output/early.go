@@ -74,6 +74,14 @@ func (e *early) end() error {
 	return e.err
 }
 
+// Reserve has the file system find room for the first size bytes, if it can, while it has nothing else to do: it may have to look on
+// the disk for that, and whoever writes then waits. What is too much goes back when the file is truncated.
+func (f *File) Reserve(size int64) {
+	if c, err := f.SyscallConn(); err == nil {
+		c.Control(func(fd uintptr) { unix.Fallocate(int(fd), unix.FALLOC_FL_KEEP_SIZE, 0, size) })
+	}
+}
+
 // Write is that of [os.File], as are WriteAt and ReadFrom, and tells SyncEarly of it.
 func (f *File) Write(b []byte) (int, error) {
 	n, err := f.File.Write(b)

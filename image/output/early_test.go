@@ -81,3 +81,23 @@ func TestSyncEarlyClose(t *testing.T) {
 		t.Errorf("Stat() after Close() = %v", err)
 	}
 }
+
+// Room that was found beforehand does not show.
+func TestReserve(t *testing.T) {
+	both(t, func(t *testing.T, create func(string, bool) (*File, error), dir string) {
+		path := filepath.Join(dir, "x")
+		f, err := create(path, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Reserve(1 << 20)
+		f.Reserve(1 << 62) // more than there is
+		f.WriteString("whole")
+		if err := errors.Join(f.Truncate(5), f.Commit()); err != nil {
+			t.Fatal(err)
+		}
+		if b, err := os.ReadFile(path); string(b) != "whole" || err != nil {
+			t.Errorf("the file has %q, %v", b, err)
+		}
+	})
+}
