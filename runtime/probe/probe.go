@@ -6,9 +6,9 @@
 package probe
 
 import (
-	"io"
 	"os"
 	goruntime "runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -95,9 +95,11 @@ func facts(root string, c Caller) (runtime.Facts, string) {
 		UID: c.UID, GID: c.GID, Groups: c.Groups, Umask: c.Umask,
 		Arch: c.Arch, Release: c.Release, TTY: c.TTY,
 		Fuse:    Fuse(root),
-		UserNS:  UserNS(root),
 		Overlay: overlayExpected(c.Release),
 		Scope:   c.Job.scope(root, c.Env),
+	}
+	if !c.Foreign { // who plans for another process has a user namespace, which that one joins
+		f.UserNS = UserNS(root)
 	}
 	u := findUser(root, c)
 	f.User, f.Gecos, f.HomeDir, f.LoginSh = u.Name, u.Gecos, u.Home, u.Shell
@@ -134,7 +136,20 @@ func readFile(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := os.NewFile(uintptr(fd), path)
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxFile))
+	defer unix.Close(fd)
+	text := make([]byte, 0, 2048)
+	for len(text) < maxFile {
+		text = slices.Grow(text, 1)
+		n, err := unix.Read(fd, text[len(text):cap(text)])
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return nil, err
+		case n == 0:
+			return text, nil
+		}
+		text = text[:len(text)+n]
+	}
+	return text, nil
 }
