@@ -3,7 +3,6 @@ package fuse
 import (
 	"bytes"
 	"path"
-	"runtime"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -29,7 +28,6 @@ const libc = "libc.so.6"
 // warmUp decodes the beginnings of programs and of what they load. What cannot be had is left alone: whoever needs it
 // will ask, and be told.
 func (s *server) warmUp(programs []string) {
-	defer stepBack()()
 	for _, p := range programs {
 		ino, _, ok := s.resolve(p)
 		if !ok {
@@ -47,26 +45,9 @@ func (s *server) warmUp(programs []string) {
 	}
 }
 
-// patientSlice is how long a thread may run on, at most, before another one gets its turn, in ns: the longest that the kernel takes.
-const patientSlice = 100_000_000
-
-// stepBack has this thread make way for every other that wakes up, without a smaller share of the processor: the launch and the
-// answers to it would wait for it, on its processor, while another one has nothing to do. The function that is returned undoes that.
-// Kernels before 6.12 pay no heed.
-func stepBack() (undo func()) {
-	runtime.LockOSThread()
-	attr, err := unix.SchedGetAttr(0, 0)
-	if err != nil || attr.Policy != unix.SCHED_NORMAL {
-		return runtime.UnlockOSThread
-	}
-	attr.Runtime = patientSlice
-	_ = unix.SchedSetAttr(0, attr, 0)
-	return func() {
-		attr.Runtime = 0 // the kernel's own
-		_ = unix.SchedSetAttr(0, attr, 0)
-		runtime.UnlockOSThread()
-	}
-}
+// stepBack has this thread make way for those that wait for its processor: the launch and the answers to it. The kernel would let them wait
+// for milliseconds, while another processor has nothing to do.
+func stepBack() { _, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }
 
 // warmFile decodes the blocks with the first n bytes of a file: the first and the last, which the kernel looks at when it executes a
 // program, before those between.
@@ -111,6 +92,7 @@ func (s *server) warmBlock(b squash.Block) bool {
 		}
 	}
 	s.cache.load(e)
+	stepBack()
 	select {
 	case <-s.done:
 		return false
