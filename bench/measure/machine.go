@@ -19,7 +19,11 @@ func machine(part string, quick bool) report.Machine {
 	m := report.Machine{Part: part, Date: time.Now().UTC().Format(time.DateOnly), Cores: runtime.NumCPU(), Quick: quick, Peers: map[string]string{}}
 	cpu, _ := os.ReadFile("/proc/cpuinfo")
 	m.CPU = cpuModel(string(cpu))
-	m.Busy = busyFor(time.Second)
+	for range 10 { // what came before may still be on its way to the disk
+		if m.Busy = busyFor(time.Second); m.Busy < 0.1 {
+			break
+		}
+	}
 	var info unix.Sysinfo_t
 	if unix.Sysinfo(&info) == nil {
 		m.Memory = int64(info.Totalram) * int64(info.Unit)
