@@ -19,7 +19,11 @@ func machine(part string, quick bool) report.Machine {
 	m := report.Machine{Part: part, Date: time.Now().UTC().Format(time.DateOnly), Cores: runtime.NumCPU(), Quick: quick, Peers: map[string]string{}}
 	cpu, _ := os.ReadFile("/proc/cpuinfo")
 	m.CPU = cpuModel(string(cpu))
-	for range 10 { // what came before may still be on its way to the disk
+	patience := 10 // seconds: what came before may still be on its way to the disk
+	if quick {
+		patience = 1
+	}
+	for range patience {
 		if m.Busy = busyFor(time.Second); m.Busy < 0.1 {
 			break
 		}
