@@ -9,7 +9,7 @@ import (
 )
 
 // How much is written, in bytes, before the disk is told to take it: the first time, when it has nothing to do yet, and later. Each
-// time costs a commit of the file system's journal, for which whoever writes may have to wait.
+// time costs a commit of the file system's journal, if it has one, and whoever writes may have to wait.
 const (
 	earlyFirst = 4 << 20
 	earlyStep  = 16 << 20
