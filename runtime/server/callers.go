@@ -90,8 +90,7 @@ func (c *callers) work() {
 	goruntime.LockOSThread() // for ever: the thread has a root of its own, and ends with this function
 	defer c.threads.Add(-1)
 	home, err := unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	// The directory that it works in may be the root of an overlay at that moment (see watch), which would never end then.
-	if err != nil || unix.Unshare(unix.CLONE_FS) != nil || unix.Fchdir(home) != nil {
+	if err != nil || unix.Unshare(unix.CLONE_FS) != nil {
 		return
 	}
 	buf := make([]byte, userns.CallLen+1)

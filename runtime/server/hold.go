@@ -109,7 +109,7 @@ func receive(sock int, buf, oob []byte, flags int) (n, oobn int, err error) {
 }
 
 // watch asks for word of the end of the file system that the directory fd is the root of. A kernel that
-// gives no watch answers -1: what is held is held as long as the images are.
+// gives no watch answers -1: what is held is held as long as the images are. The calling goroutine must be locked to its thread.
 func (c *clients) watch(fd int) int {
 	if c.inotify < 0 {
 		var err error
@@ -118,8 +118,9 @@ func (c *clients) watch(fd int) int {
 			return -1
 		}
 	}
-	// There is no /proc here to name the descriptor with.
-	if unix.Fchdir(fd) != nil {
+	// There is no /proc here to name the descriptor with. But no other thread may stand there meanwhile: one that then takes a working
+	// directory of its own would keep the overlay for ever.
+	if unix.Unshare(unix.CLONE_FS) != nil || unix.Fchdir(fd) != nil {
 		return -1
 	}
 	defer unix.Chdir("/")

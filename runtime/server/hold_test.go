@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	goruntime "runtime"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -57,5 +58,37 @@ func TestKilledClient(t *testing.T) {
 		if _, err := os.Lstat(filepath.Join(dir, "made")); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%s: what the client has made is there still: %v", tt.name, err)
 		}
+	}
+}
+
+// The thread that watches an overlay shares its working directory with no other: one that copied it meanwhile would never let the overlay end.
+func TestWatchApart(t *testing.T) {
+	home, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.Chdir(home) })
+	dir, err := unix.Open(t.TempDir(), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(dir)
+	c := clients{inotify: -1}
+	watched := make(chan int)
+	go func() {
+		goruntime.LockOSThread() // for ever, as the server's first thread
+		wd := c.watch(dir)
+		if unix.Fchdir(dir) != nil { // as it does while it watches
+			wd = -1
+		}
+		watched <- wd
+	}()
+	wd := <-watched
+	defer unix.Close(c.inotify)
+	if wd <= 0 {
+		t.Errorf("watch(a directory) = %d, want a watch descriptor", wd)
+	}
+	if cwd, err := unix.Getwd(); err != nil || cwd != home {
+		t.Errorf("the working directory of another thread is %q, %v, want %q", cwd, err, home)
 	}
 }
