@@ -60,7 +60,7 @@ struct coracle_files coracle_files;
 
 // coracle_hide_files has the Go runtime open no file while it starts. It reads this process's control groups and mounts to find out how
 // many processors it may use, though it has been told, and takes 0.1 ms for that, more where there are many mounts. ShowFiles in
-// userns.go ends it.
+// userns.go ends it. A stage may then open as many as the hard limit allows, as any program in Go: it holds the source of every bind.
 void coracle_hide_files(void) {
 	struct rlimit rl;
 	for (int fd = 0; fd < 3; fd++)
@@ -68,7 +68,7 @@ void coracle_hide_files(void) {
 			return; // /dev/null is to be opened there, or the Go runtime gives up
 	if (getrlimit(RLIMIT_NOFILE, &rl) != 0)
 		return;
-	coracle_files.soft = rl.rlim_cur;
+	coracle_files.soft = coracle_outcome.role != ROLE_NONE ? rl.rlim_max : rl.rlim_cur;
 	coracle_files.hard = rl.rlim_max;
 	rl.rlim_cur = 0;
 	coracle_files.hidden = setrlimit(RLIMIT_NOFILE, &rl) == 0;
