@@ -70,7 +70,10 @@ func Lock(fd int, path string, write bool) error {
 			return busy
 		}
 		waited := time.Since(begin)
-		if waited > ending || waited > reading && onlyRead(fd) { // it has left others
+		if waited > ending || waited > reading && !written(fd) { // it has left others
+			if unix.Flock(fd, how|unix.LOCK_NB) == nil { // or has ended just now
+				break
+			}
 			busy.Host, busy.PID = "", ""
 			return busy
 		}
@@ -81,11 +84,11 @@ func Lock(fd int, path string, write bool) error {
 	return nil
 }
 
-// onlyRead tells whether those who have the overlay locked only read it.
-func onlyRead(fd int) bool {
+// written tells whether somebody has the overlay locked as its writer.
+func written(fd int) bool {
 	if unix.Flock(fd, unix.LOCK_SH|unix.LOCK_NB) != nil {
-		return false
+		return true
 	}
 	unix.Flock(fd, unix.LOCK_UN)
-	return true
+	return false
 }
