@@ -19,8 +19,9 @@ struct coracle_outcome coracle_outcome = {.fd = -1, .sock = -1, .image = -1, .co
 
 static const char stage_prefix[] = "coracle: ";
 
-// Less address space than this and the Go runtime aborts with a page of text: it reserves some 700 MiB.
-enum { NEEDED_AS = 800 << 20 };
+// Less address space than this and the Go runtime may abort with a page of text: it reserves some 700 MiB, and 64 MiB more where the random
+// place of its heap is near the end of such a piece. An image server has threads and a block cache besides.
+enum { NEEDED_AS = 896 << 20 };
 
 // Where there is more, it reserves 512 MiB on top that it can do without, and aborts if little is left
 // then. While it starts, it is shown this much; see LiftAddressSpace in userns.go.
