@@ -15,7 +15,7 @@ type codec interface {
 func newCodec(c Compressor) (codec, error) {
 	switch c {
 	case Gzip:
-		return newGzip(), nil
+		return new(gzipCodec), nil
 	case LZMA:
 		return newLZMA(), nil
 	case LZO:

@@ -152,12 +152,12 @@ func (r *Reader) decode(b Block, dst []byte) (int, error) {
 	if b.Stored {
 		return b.Len, r.readAt(dst[:b.Len], b.Off)
 	}
-	buf := r.bufs.Get().(*[]byte)
-	defer r.bufs.Put(buf)
-	if b.Size > len(*buf) {
+	buf := r.buffer()
+	defer r.bufs.give(buf)
+	if b.Size > len(buf) {
 		return 0, corrupt("larger than a block")
 	}
-	raw := (*buf)[:b.Size]
+	raw := buf[:b.Size]
 	if err := r.readAt(raw, b.Off); err != nil {
 		return 0, err
 	}
@@ -169,6 +169,14 @@ func (r *Reader) decode(b Block, dst []byte) (int, error) {
 		return 0, corrupt("decoded to %d bytes, want %d", n, b.Len)
 	}
 	return n, nil
+}
+
+// buffer returns room for one data block.
+func (r *Reader) buffer() []byte {
+	if b, ok := r.bufs.take(); ok {
+		return b
+	}
+	return make([]byte, int(r.super.BlockSize)+Slack)
 }
 
 // ReadAt reads contents of a regular file as an io.ReaderAt does. It caches
@@ -215,14 +223,14 @@ func (r *Reader) readBlock(ino *Inode, p []byte, off int64) (int, error) {
 	if skip == 0 && b.Len <= len(p) && !b.Fragment {
 		return r.Decode(b, p[:b.Len])
 	}
-	buf := r.bufs.Get().(*[]byte)
-	defer r.bufs.Put(buf)
-	got, err := r.Decode(b, *buf)
+	buf := r.buffer()
+	defer r.bufs.give(buf)
+	got, err := r.Decode(b, buf)
 	if err != nil {
 		return 0, err
 	}
 	if got < skip+n {
 		return 0, corrupt("inode %#x: fragment of %d bytes, want %d", uint64(ino.Ref), got, skip+n)
 	}
-	return copy(p[:n], (*buf)[skip:]), nil
+	return copy(p[:n], buf[skip:]), nil
 }

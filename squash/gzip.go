@@ -1,21 +1,16 @@
 package squash
 
-import (
-	"sync"
-
-	"coracle/squash/inflate"
-)
+import "coracle/squash/inflate"
 
 // gzipCodec decodes zlib streams.
-type gzipCodec struct{ pool sync.Pool }
-
-func newGzip() *gzipCodec {
-	return &gzipCodec{sync.Pool{New: func() any { return new(inflate.Decoder) }}}
-}
+type gzipCodec struct{ decoders stock[*inflate.Decoder] }
 
 func (c *gzipCodec) decode(dst, src []byte) (int, error) {
-	d := c.pool.Get().(*inflate.Decoder)
-	defer c.pool.Put(d)
+	d, ok := c.decoders.take()
+	if !ok {
+		d = new(inflate.Decoder)
+	}
+	defer c.decoders.give(d)
 	n, err := d.Zlib(dst, src)
 	if err != nil {
 		return 0, corrupt("gzip: %v", err)

@@ -105,8 +105,11 @@ func (r *Reader) decodeMeta(pos int64) (*metaBlock, error) {
 		return nil, corrupt("outside of the image (%d bytes)", r.end)
 	}
 	// One read for header and contents: its length is not known beforehand.
-	buf := r.metas.Get().(*metaBuffer)
-	defer r.metas.Put(buf)
+	buf, ok := r.metas.take()
+	if !ok {
+		buf = new(metaBuffer)
+	}
+	defer r.metas.give(buf)
 	raw := buf.raw[:min(int64(len(buf.raw)), r.end-pos)]
 	if err := r.readAt(raw, pos); err != nil {
 		return nil, err

@@ -16,7 +16,6 @@ package squash
 import (
 	"fmt"
 	"io"
-	"sync"
 	"sync/atomic"
 )
 
@@ -34,8 +33,8 @@ type Reader struct {
 	super Super
 	codec codec
 	cache metaCache
-	bufs  sync.Pool // of *[]byte, one data block and Slack long
-	metas sync.Pool // of *metaBuffer
+	bufs  stock[[]byte] // one data block and Slack long
+	metas stock[*metaBuffer]
 
 	ids       atomic.Pointer[[]uint32]
 	fragments lookupTable
@@ -68,9 +67,6 @@ func Open(src io.ReaderAt, size int64, o *Options) (*Reader, error) {
 	if r.codec, err = newCodec(s.Compressor); err != nil {
 		return nil, err
 	}
-	bs := int(s.BlockSize)
-	r.bufs.New = func() any { b := make([]byte, bs+Slack); return &b }
-	r.metas.New = func() any { return new(metaBuffer) }
 	cache := o.MetaCache
 	if cache == 0 {
 		cache = defaultMetaCache

@@ -25,7 +25,7 @@ import (
 // nothing. Each block is decoded by one goroutine however many want it.
 type cache struct {
 	mapped []byte
-	mem    []byte       // the slots, one behind the other: mapped from its first huge page on
+	mem    []byte       // the slots, one behind the other: mapped from just before its first huge page on
 	stride int          // from one slot to the next
 	slots  int          // how many there may be
 	made   atomic.Int32 // how many there are: a server that is asked for one program needs few
@@ -76,6 +76,7 @@ const minSlots = 16
 // processors.
 func newCache(bytes int64, blockSize, procs int, decode func(squash.Block, []byte) (int, error)) (*cache, error) {
 	n, stride := max(int(bytes/int64(blockSize)), minSlots), blockSize+squash.Slack
+	lead := hugePage / blockSize * squash.Slack // so much is in front of the first huge page: 16 blocks of 128 KiB end with that, and need no other
 	mapped, err := anonymous(n*stride + hugePage)
 	for err == unix.ENOMEM && n > minSlots { // little address space is left
 		n = max(n/2, minSlots)
@@ -85,7 +86,7 @@ func newCache(bytes int64, blockSize, procs int, decode func(squash.Block, []byt
 		return nil, fmt.Errorf("block cache of %d bytes: %w", n*stride, err)
 	}
 	c := &cache{mapped: mapped, stride: stride, slots: n, shards: make([]shard, shardsFor(n, procs)), decode: decode}
-	c.mem = mapped[-uintptr(unsafe.Pointer(unsafe.SliceData(mapped)))&(hugePage-1):]
+	c.mem = mapped[-(uintptr(unsafe.Pointer(unsafe.SliceData(mapped)))+uintptr(lead))&(hugePage-1):]
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.lru.prev, s.lru.next = &s.lru, &s.lru
