@@ -19,7 +19,9 @@ GO       := .ci/go
 NEED     := .ci/need
 TAGS     := osusergo,netgo
 LDFLAGS  := -s -w -linkmode external -extldflags "-static" -X main.version=$(VERSION)
-GOBUILD  := CC="$(CURDIR)/.ci/cc" CGO_ENABLED=1 $(GO) build -buildvcs=false -trimpath -tags $(TAGS)
+# The Go heap begins with a huge page (userns/heap.c). A toolchain that no longer knows the setting does without.
+GOEXP    := $(shell GOEXPERIMENT=norandomizedheapbase64 $(GO) env GOEXPERIMENT 2>/dev/null)
+GOBUILD  := CC="$(CURDIR)/.ci/cc" CGO_ENABLED=1 GOEXPERIMENT=$(GOEXP) $(GO) build -buildvcs=false -trimpath -tags $(TAGS)
 # A continuous integration log shows every test by name.
 VERBOSE  := $(if $(CI),-v)
 FIXTURES := bin/fixtures

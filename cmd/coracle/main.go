@@ -19,7 +19,17 @@ import (
 // process's attributes belong to it.
 func init() { goruntime.LockOSThread() }
 
+// deepen makes the stack as large as planning needs it, while there is little on it: the Go runtime doubles it four times otherwise, and
+// looks at every frame each time.
+//
+//go:noinline
+func deepen() {
+	var room [16 << 10]byte
+	goruntime.KeepAlive(&room)
+}
+
 func main() {
+	deepen()
 	if isStage, err := runtime.RunStage(new(planner).planFor); isStage {
 		os.Exit(stageFailed(err))
 	}
