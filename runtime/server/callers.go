@@ -3,6 +3,7 @@ package server
 import (
 	goruntime "runtime"
 	"sync/atomic"
+	"time"
 
 	"coracle/runtime/mnt"
 	"coracle/userns"
@@ -88,7 +89,7 @@ func (c *callers) start(images []string, a mnt.Attr) {
 // work answers one caller after the other.
 func (c *callers) work() {
 	goruntime.LockOSThread() // for ever: the thread has a root of its own, and ends with this function
-	defer c.threads.Add(-1)
+	defer c.end()
 	home, err := unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil || unix.Unshare(unix.CLONE_FS) != nil {
 		return
@@ -101,10 +102,14 @@ func (c *callers) work() {
 			c.threads.Add(1)
 			go c.work()
 		}
-		if err == unix.EINTR || err == unix.ECONNABORTED {
+		switch err {
+		case nil:
+		case unix.EINTR, unix.ECONNABORTED:
 			continue
-		}
-		if err != nil {
+		case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM: // for now
+			time.Sleep(10 * time.Millisecond)
+			continue
+		default:
 			return
 		}
 		back := c.answer(sock, home, buf)
@@ -112,6 +117,13 @@ func (c *callers) work() {
 		if !back {
 			return
 		}
+	}
+}
+
+// end is called by a thread that plans no more. When it was the last, callers are told at once, and plan themselves.
+func (c *callers) end() {
+	if c.threads.Add(-1) == 0 {
+		unix.Shutdown(c.listener, unix.SHUT_RDWR)
 	}
 }
 
