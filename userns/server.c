@@ -84,7 +84,8 @@ static void leave_the_rank(void) {
 
 static void reset_signals(void) {
 	for (int sig = 1; sig < NSIG; sig++)
-		signal(sig, SIG_DFL);
+		if (coracle_state.ignored & (UINT64_C(1) << (sig - 1))) // execve has taken handlers away
+			signal(sig, SIG_DFL);
 	sigset_t none;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);

@@ -3,14 +3,17 @@ package server
 import (
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // A logger writes lines about damaged images to a file, or to the system log where the host
-// has one. It is opened before the server leaves the host's tree.
+// has one. It is opened when there is a line, or before the server leaves the host's tree.
 type logger struct {
+	path   string // of the file; "" none
+	once   sync.Once
 	fd     int // -1: there is nowhere to write
 	syslog bool
 }
@@ -18,27 +21,32 @@ type logger struct {
 // priority is facility user, severity error, in syslog's terms (RFC 3164, section 4.1.1).
 const priority = 1<<3 | 3
 
-func openLog(c *Config) *logger {
-	if c.Log != "" {
-		fd, err := unix.Open(c.Log, unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
+// open finds the file or the system log, once.
+func (l *logger) open() { l.once.Do(l.find) }
+
+func (l *logger) find() {
+	l.fd = -1
+	if l.path != "" {
+		fd, err := unix.Open(l.path, unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
 		if err == nil {
-			return &logger{fd: fd}
+			l.fd = fd
+			return
 		}
 	}
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
-		return &logger{fd: -1}
+		return
 	}
 	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: "/dev/log"}); err != nil {
 		unix.Close(fd)
-		return &logger{fd: -1}
+		return
 	}
-	return &logger{fd: fd, syslog: true}
+	l.fd, l.syslog = fd, true
 }
 
 // print writes one line. A log that is full or gone loses it: serving goes on.
 func (l *logger) print(line string) {
-	if l.fd < 0 {
+	if l.open(); l.fd < 0 {
 		return
 	}
 	if l.syslog {

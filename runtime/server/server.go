@@ -67,7 +67,7 @@ func Main(o userns.Outcome, plan Planner) int {
 	}
 	var images []*served
 	ns := -1
-	log := openLog(&c)
+	log := &logger{path: c.Log}
 	if err == nil {
 		images, ns, err = prepare(&c, log)
 	}
@@ -169,6 +169,7 @@ func (c *clients) serve(images []*served, conf *Config, log *logger, calls *call
 	}
 	release()
 	c.serveWaiting(nil)
+	log.open()
 	letClientPass(c.listener)
 	if err := isolate(images, base); err != nil {
 		log.print("leave the host's tree: " + err.Error())

@@ -56,6 +56,7 @@ func (c *Config) send(sock, pidfd, listener int) error {
 // await is the other side of send. errDropped: the launch does not need a server, or has failed.
 func (c *Config) await(sock int, plan Planner) (ends, error) {
 	c.memory = findMemory()
+	go c.memory() // who decodes ahead waits for it
 	buf, oob := make([]byte, userns.CallLen+1), make([]byte, unix.CmsgSpace((userns.CallAnswer+1)*4))
 	for {
 		n, oobn, err := receive(sock, buf, oob, 0)
