@@ -49,14 +49,17 @@ func (s *server) warmUp(programs []string) {
 // for milliseconds, while another processor has nothing to do.
 func stepBack() { _, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }
 
-// warmFile decodes the blocks with the first n bytes of a file: the first and the last, which the kernel looks at when it executes a
-// program, before those between.
+// warmFile decodes the blocks with the first n bytes of a file, from both ends to the middle: the kernel and the loader look at headers,
+// symbols and the first code, which are in front, and at what is written to and constants, which are behind.
 func (s *server) warmFile(ino *squash.Inode, n int64) {
-	last := (min(n, ino.Size) - 1) >> s.blockLog // -1: there is nothing
-	if last < 0 || !s.warm(ino, 0) || !s.warm(ino, last) {
-		return
+	first, last := int64(0), (min(n, ino.Size)-1)>>s.blockLog // -1: there is nothing
+	for ; first < last; first, last = first+1, last-1 {
+		if !s.warm(ino, first) || !s.warm(ino, last) {
+			return
+		}
 	}
-	for i := int64(1); i < last && s.warm(ino, i); i++ {
+	if first == last {
+		s.warm(ino, first)
 	}
 }
 
