@@ -113,9 +113,6 @@ func (c *clients) step() {
 	if set[1].Revents != 0 {
 		c.unmounted()
 	}
-	if set[2].Revents != 0 {
-		c.work = -1
-	}
 	alive, rest := set[4:4+len(c.pidfds)], set[4+len(c.pidfds):]
 	asked, told := rest[:len(c.pending)], rest[len(c.pending):]
 	c.heed(told)
@@ -126,6 +123,9 @@ func (c *clients) step() {
 	}
 	if set[0].Revents != 0 {
 		c.accept()
+	}
+	if set[2].Revents != 0 { // at last: who has been heard waits like the others, for nothing is mounted yet
+		c.work = -1
 	}
 }
 

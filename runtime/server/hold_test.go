@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	goruntime "runtime"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -90,5 +91,42 @@ func TestWatchApart(t *testing.T) {
 	}
 	if cwd, err := unix.Getwd(); err != nil || cwd != home {
 		t.Errorf("the working directory of another thread is %q, %v, want %q", cwd, err, home)
+	}
+}
+
+// A client that comes just when the images are ready waits until they are mounted, like those before it.
+func TestReadyClient(t *testing.T) {
+	var work [2]int
+	if err := unix.Pipe2(work[:], unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(work[0])
+	unix.Close(work[1])
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pair[0])
+	defer unix.Close(pair[1])
+	me, err := unix.PidfdOpen(os.Getpid(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Sendmsg(pair[1], []byte("key"), unix.UnixRights(me), nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(me)
+	c := clients{listener: -1, inotify: -1, work: work[0], key: "key", pending: []pending{{pair[0], time.Now().Add(time.Minute)}}}
+	c.bell = -1
+	c.welcome = func(*held) error {
+		t.Error("it gets images that are not mounted")
+		return nil
+	}
+	c.step()
+	if len(c.helds) != 1 || c.helds[0].served || c.work >= 0 {
+		t.Errorf("clients %+v, work %d; want one that waits, and -1", c.helds, c.work)
+	}
+	for _, fd := range c.pidfds {
+		unix.Close(fd)
 	}
 }
