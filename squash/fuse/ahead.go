@@ -98,20 +98,29 @@ func (w *worker) planAhead(node uint64, off int64, n int) int {
 		if at >= w.ino.Size || i > math.MaxInt32 {
 			break
 		}
-		b, _, _, err := w.locate(at, 1)
-		if err != nil {
+		if !w.reserve(at) {
 			break
 		}
-		if b.Sparse || b.Stored {
-			continue
-		}
-		e := s.cache.reserve(b)
-		if e == nil {
-			continue
-		}
-		s.enqueue(e)
+	}
+	if off == 0 {
+		w.inOrder()
 	}
 	return streak
+}
+
+// reserve has the block with a byte of w.ino decoded; false means that there is none.
+func (w *worker) reserve(at int64) bool {
+	b, _, _, err := w.locate(at, 1)
+	if err != nil {
+		return false
+	}
+	if b.Sparse || b.Stored {
+		return true
+	}
+	if e := w.s.cache.reserve(b); e != nil {
+		w.s.enqueue(e)
+	}
+	return true
 }
 
 // enqueue hands a reserved block to the goroutines that read ahead. When more are waiting

@@ -24,6 +24,9 @@ type listing struct {
 	bare bool // files go without attributes
 	end  int  // w.out must not grow beyond
 	used int  // bytes of w.out
+
+	first  nextFile // the first file with contents; 0 bytes: none
+	behind squash.Cursor
 }
 
 // readdir lists a directory, with attributes if the kernel asked for them,
@@ -63,6 +66,9 @@ func (w *worker) readdir(h *inHeader, arg []byte) (int, unix.Errno) {
 		off = offBias
 	}
 	err := w.s.img.ReadDir(&w.dir, squash.Cursor(off-offBias), w.addEntry)
+	if in.Offset == offDot && w.list.first.bytes > 0 {
+		w.s.orders.listed(&w.dir, w.list.first, w.list.behind)
+	}
 	n := w.list.used - outHeaderSize
 	if err != nil && n == 0 {
 		w.ino = w.dir
@@ -91,6 +97,9 @@ func (w *worker) entry(d squash.Dirent, next squash.Cursor) bool {
 	var err error
 	if w.ino, err = w.s.img.Inode(d.Ref); err == nil && w.ino.Type == d.Type {
 		w.fillEntry(out)
+		if w.list.first.bytes == 0 && d.Type == squash.Regular {
+			w.list.first, w.list.behind = w.startOf(), next
+		}
 	}
 	return true
 }

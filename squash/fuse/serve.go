@@ -109,6 +109,7 @@ type server struct {
 
 	lone    lone
 	names   names
+	orders  orders
 	token   chan struct{} // holds the leadership while nobody has it
 	idle    atomic.Int32  // workers waiting for the token
 	workers sync.WaitGroup
@@ -253,6 +254,9 @@ type worker struct {
 	dir  squash.Inode // the directory that is listed
 	list listing
 
+	ahead *following // what file adds to
+	looks int        // entries that it has looked at
+
 	parts  [maxParts]unix.Iovec // the first nparts are a reply
 	pinned [maxParts]pinnedPart // the first npins are to be put back
 	nparts int
@@ -266,6 +270,7 @@ type worker struct {
 	// Methods as values, made once: making them allocates.
 	handOn   func()
 	addEntry func(squash.Dirent, squash.Cursor) bool
+	addFile  func(squash.Dirent, squash.Cursor) bool
 }
 
 // maxBackground is how many requests of the kernel's own (its read-ahead) may
@@ -292,7 +297,7 @@ func (s *server) newWorker() *worker {
 		out: make([]byte, 4096),
 		hdr: make([]byte, outHeaderSize),
 	}
-	w.handOn, w.addEntry = w.yield, w.entry
+	w.handOn, w.addEntry, w.addFile = w.yield, w.entry, w.file
 	return w
 }
 

@@ -1,0 +1,62 @@
+package fuse
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// When files have been read in the order of their directory, those that follow are decoded ahead; nothing is for whoever reads in another order.
+func TestInOrder(t *testing.T) {
+	const files, blockSize = 60, 64 << 10
+	src := t.TempDir()
+	for i := range files {
+		must(t, os.WriteFile(filepath.Join(src, fmt.Sprintf("f%02d", i)), pattern(blockSize+i, uint64(i)), 0o644))
+		must(t, os.WriteFile(filepath.Join(src, fmt.Sprintf("f%02d-empty", i)), nil, 0o644))
+		must(t, os.Symlink("f00", filepath.Join(src, fmt.Sprintf("f%02d-link", i))))
+	}
+	img := openImage(t, mksquashfs(t, src, "-b", fmt.Sprint(blockSize), "-no-xattrs"))
+	for _, tt := range []struct {
+		name string
+		step int // from one file that is read to the next
+	}{{"in order", 1}, {"backwards", -1}, {"every third", 3}} {
+		t.Run(tt.name, func(t *testing.T) {
+			s, err := newServer(img, &Options{ReadAhead: 8})
+			must(t, err)
+			s.conn = conn{devNull(t)}
+			w := s.newWorker()
+			defer func() {
+				s.stop(nil)
+				s.workers.Wait()
+				must(t, s.cache.close())
+			}()
+			var nodes []uint64
+			for i := range files {
+				nodes = append(nodes, nodeNamed(t, w, fmt.Sprintf("f%02d", i)))
+			}
+			decoded := func(i int) bool {
+				t.Helper()
+				must(t, w.inode(nodes[i]))
+				b, _, _, err := w.locate(0, 1)
+				must(t, err)
+				return s.cache.has(b)
+			}
+			if _, errno := w.dispatch(view[inHeader](request(opReaddirplus, rootNode, readArg(0, 32<<10))), readArg(0, 32<<10)); errno != 0 {
+				t.Fatal(errno)
+			}
+			for k, i := 0, (files+min(0, tt.step))%files; k < 18; k, i = k+1, i+tt.step {
+				arg := readArg(0, 4096)
+				if _, errno := w.dispatch(view[inHeader](request(opRead, nodes[i], arg)), arg); errno != noReply {
+					t.Fatal(unix.Errno(errno))
+				}
+				next := i + tt.step
+				if got, want := decoded(next), tt.step == 1 && k >= enoughInOrder-1; got != want {
+					t.Errorf("after %d files: the next one is decoded: %v, want %v", k+1, got, want)
+				}
+			}
+		})
+	}
+}
