@@ -98,7 +98,7 @@ func (c *callers) work() {
 	for {
 		c.idle.Add(1)
 		sock, _, err := unix.Accept4(c.listener, unix.SOCK_CLOEXEC)
-		if c.idle.Add(-1) == 0 && int(c.threads.Load()) < c.procs {
+		if c.idle.Add(-1) == 0 && err == nil && int(c.threads.Load()) < c.procs {
 			c.threads.Add(1)
 			go c.work()
 		}
