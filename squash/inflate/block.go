@@ -9,10 +9,10 @@ import "unsafe"
 
 const (
 	// Room that one round of the loop without checks needs: input for four
-	// refills of 8 bytes; output for five literals, a match, and what copying
+	// refills of 8 bytes; output for eight literals, a match, and what copying
 	// it in words of 8 writes too much.
 	inRoom  = 4 * 8
-	outRoom = 5 + 258 + 32
+	outRoom = 8 + 258 + 32
 )
 
 // block decodes the symbols of a block to dst[o:] and returns its end.
@@ -40,7 +40,11 @@ func (d *Decoder) fast(dst []byte, o int, b *bitReader) (end int, done bool, err
 	}
 	lit, dist := (*C.uint32_t)(&d.lit[0]), (*C.uint32_t)(&d.dist[0])
 	in, out := (*C.uint8_t)(unsafe.SliceData(b.src)), (*C.uint8_t)(unsafe.SliceData(dst))
-	r := C.coracle_inflate(&s, lit, dist, in, out)
+	var wide *C.uint64_t
+	if d.pairs {
+		wide = (*C.uint64_t)(&d.wide[0])
+	}
+	r := C.coracle_inflate(&s, wide, lit, dist, in, out)
 	b.pos, b.buf, b.n = int(s.pos), uint64(s.buf), uint(s.n)
 	if r == C.inflate_corrupt {
 		err = ErrCorrupt

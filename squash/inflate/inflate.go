@@ -22,12 +22,13 @@ var (
 )
 
 // A Decoder decodes one stream at a time. The zero value is ready. It holds
-// tables of some 12 KiB and nothing else: keep it to save their allocation.
+// tables of some 28 KiB and nothing else: keep it to save their allocation.
 type Decoder struct {
 	lit   [litTableSize]uint32
+	wide  [1 << litBits]uint64 // of lit, where pairs is set: see fast.h
+	pairs bool
 	dist  [distTableSize]uint32
 	lens  [maxLitCodes + maxDistCodes]uint8 // code lengths of a dynamic block
-	order [maxLitCodes]uint16               // work space of build
 	fixed bool                              // lit and dist are the tables of fixed blocks
 }
 
