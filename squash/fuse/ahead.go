@@ -54,6 +54,18 @@ func (q *sequences) note(node uint64, off int64, n int) (streak, depth int) {
 	return e.streak, e.depth
 }
 
+// surely is told that a file whose beginning has just been read will be read to its end.
+func (q *sequences) surely(node uint64) (streak, depth int) {
+	e := q.of(node)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.node != node {
+		return 0, 0
+	}
+	e.streak, e.depth = longStreak, maxDepth
+	return e.streak, e.depth
+}
+
 // maxDepth is the most blocks that are decoded ahead of one reader, however many
 // processors there are.
 const maxDepth = 16
@@ -81,18 +93,41 @@ func aheadFor(procs int) int {
 // so few that one block in the making holds the others up.
 func decodersFor(procs, ahead int) int { return min(ahead, max(3, procs-2)) }
 
+// A readPlan is what is known of the READ that a worker answers, for what is decoded ahead of it.
+type readPlan struct {
+	node   uint64
+	off    int64
+	n      int
+	open   bool // planAhead has not seen it yet
+	streak int  // the number of reads that have followed one another
+}
+
 // planAhead starts decoding what is likely to be wanted soon: the further
 // blocks of this read, and blocks behind it if the file is read in sequence.
-// It returns the number of reads that have followed one another.
-func (w *worker) planAhead(node uint64, off int64, n int) int {
-	s := w.s
-	if s.opt.ReadAhead == 0 {
-		return 0
+// It does so once for a read: before the first block of it that has to be waited for, or after the answer, so that
+// a reader who finds everything decoded does not wait for plans.
+func (w *worker) planAhead() {
+	s, p := w.s, &w.plan
+	if !p.open {
+		return
 	}
-	streak, depth := s.files.note(node, off, n)
+	p.open = false
+	if s.opt.ReadAhead == 0 {
+		return
+	}
+	var dir *following
+	var before, count int
+	if p.off == 0 {
+		dir, before, count = w.inOrder()
+	}
+	streak, depth := s.files.note(p.node, p.off, p.n)
+	if dir != nil && count >= enoughInOrder && w.ino.Size > int64(p.n) {
+		streak, depth = s.files.surely(p.node)
+	}
+	p.streak = streak
 	depth = min(depth, s.opt.ReadAhead)
-	first := off >> s.blockLog
-	last := (off + int64(n) - 1) >> s.blockLog
+	first := p.off >> s.blockLog
+	last := (p.off + int64(p.n) - 1) >> s.blockLog
 	for i := first + 1; i <= last+int64(depth); i++ {
 		at := i << s.blockLog
 		if at >= w.ino.Size || i > math.MaxInt32 {
@@ -102,10 +137,11 @@ func (w *worker) planAhead(node uint64, off int64, n int) int {
 			break
 		}
 	}
-	if off == 0 {
-		w.inOrder()
+	if dir != nil {
+		ino := w.ino
+		w.goOn(dir, before < enoughInOrder && count >= enoughInOrder)
+		w.ino = ino // there may be more of this read
 	}
-	return streak
 }
 
 // reserve has the block with a byte of w.ino decoded; false means that there is none.

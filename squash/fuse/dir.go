@@ -27,6 +27,7 @@ type listing struct {
 
 	first  nextFile // the first file with contents; 0 bytes: none
 	behind squash.Cursor
+	whole  bool // it begins with the first entry, and there is such a file
 }
 
 // readdir lists a directory, with attributes if the kernel asked for them,
@@ -66,9 +67,7 @@ func (w *worker) readdir(h *inHeader, arg []byte) (int, unix.Errno) {
 		off = offBias
 	}
 	err := w.s.img.ReadDir(&w.dir, squash.Cursor(off-offBias), w.addEntry)
-	if in.Offset == offDot && w.list.first.bytes > 0 {
-		w.s.orders.listed(&w.dir, w.list.first, w.list.behind)
-	}
+	w.list.whole = in.Offset == offDot && w.list.first.bytes > 0
 	n := w.list.used - outHeaderSize
 	if err != nil && n == 0 {
 		w.ino = w.dir

@@ -32,6 +32,7 @@ type lone struct {
 // one block after the other.
 func (w *worker) yield() {
 	w.waited = true
+	defer w.planAhead()
 	s := w.s
 	if !w.leader || w.kept != 0 {
 		return

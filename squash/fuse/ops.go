@@ -39,6 +39,10 @@ func (w *worker) serve(req []byte) {
 	if errno != noReply {
 		w.reply(unique, n, errno)
 	}
+	if w.list.whole {
+		w.list.whole = false
+		w.listed()
+	}
 }
 
 // dispatch carries a request out. It returns the length of the reply's body,

@@ -44,9 +44,7 @@ func TestInOrder(t *testing.T) {
 				must(t, err)
 				return s.cache.has(b)
 			}
-			if _, errno := w.dispatch(view[inHeader](request(opReaddirplus, rootNode, readArg(0, 32<<10))), readArg(0, 32<<10)); errno != 0 {
-				t.Fatal(errno)
-			}
+			w.serve(request(opReaddirplus, rootNode, readArg(0, 32<<10)))
 			for k, i := 0, (files+min(0, tt.step))%files; k < 18; k, i = k+1, i+tt.step {
 				arg := readArg(0, 4096)
 				if _, errno := w.dispatch(view[inHeader](request(opRead, nodes[i], arg)), arg); errno != noReply {
@@ -55,6 +53,66 @@ func TestInOrder(t *testing.T) {
 				next := i + tt.step
 				if got, want := decoded(next), tt.step == 1 && k >= enoughInOrder-1; got != want {
 					t.Errorf("after %d files: the next one is decoded: %v, want %v", k+1, got, want)
+				}
+			}
+		})
+	}
+}
+
+// Who has read files in order is likely to read those of a directory that he lists: all of their blocks are decoded ahead, until some directories
+// have been listed for nothing.
+func TestListedInOrder(t *testing.T) {
+	const files, dirs, blocks, blockSize = 16, 10, 4, 64 << 10
+	src := t.TempDir()
+	for i := range files {
+		must(t, os.WriteFile(filepath.Join(src, fmt.Sprintf("f%02d", i)), pattern(blockSize+i, uint64(i)), 0o644))
+	}
+	for i := range dirs {
+		dir := filepath.Join(src, fmt.Sprintf("g%d", i))
+		must(t, os.Mkdir(dir, 0o755))
+		must(t, os.WriteFile(filepath.Join(dir, "file"), pattern(blocks*blockSize, uint64(1000+i)), 0o644))
+	}
+	img := openImage(t, mksquashfs(t, src, "-b", fmt.Sprint(blockSize), "-no-xattrs"))
+	for _, reads := range []bool{false, true} {
+		t.Run(fmt.Sprintf("read: %v", reads), func(t *testing.T) {
+			s, err := newServer(img, &Options{ReadAhead: 8})
+			must(t, err)
+			s.conn = conn{devNull(t)}
+			w := s.newWorker()
+			defer func() {
+				s.stop(nil)
+				s.workers.Wait()
+				must(t, s.cache.close())
+			}()
+			w.serve(request(opReaddirplus, rootNode, readArg(0, 32<<10)))
+			for i := range files {
+				w.serve(request(opRead, nodeNamed(t, w, fmt.Sprintf("f%02d", i)), readArg(0, 4096)))
+			}
+			for i := range dirs {
+				dir := nodeNamed(t, w, fmt.Sprintf("g%d", i))
+				if _, errno := w.lookup(dir, []byte("file\x00")); errno != 0 {
+					t.Fatal(errno)
+				}
+				file := view[entryOut](w.out[outHeaderSize:]).Node
+				w.serve(request(opReaddirplus, dir, readArg(0, 32<<10)))
+				var decoded int
+				must(t, w.inode(file))
+				for k := range blocks {
+					b, _, _, err := w.locate(int64(k*blockSize), 1)
+					must(t, err)
+					if s.cache.has(b) {
+						decoded++
+					}
+				}
+				want := 0
+				if reads || i < 3 { // each costs four of the sixteen files that were read in order, and eight are enough
+					want = blocks
+				}
+				if decoded != want {
+					t.Errorf("directory %d has been listed: %d of %d blocks of its file are decoded, want %d", i, decoded, blocks, want)
+				}
+				if reads {
+					w.serve(request(opRead, file, readArg(0, 4096)))
 				}
 			}
 		})

@@ -43,17 +43,19 @@ func (w *worker) read(h *inHeader, arg []byte) (int, unix.Errno) {
 	off := int64(in.Offset)
 	n := int(min(w.ino.Size-off, int64(in.Size), maxRead))
 	unique := h.Unique
-	streak := w.planAhead(h.Node, off, n)
+	w.plan = readPlan{node: h.Node, off: off, n: n, open: true}
 	w.waited = false
 	if w.s.spans(off, n) > maxParts-1 {
+		w.planAhead()
 		return w.readCopy(h.Node, off, n)
 	}
 	w.nparts, w.npins = 1, 0
 	if err := w.gather(off, n); err != nil {
+		w.planAhead()
 		w.unpin()
 		return w.fail(h.Node, err)
 	}
-	if w.waited && streak > 0 {
+	if w.waited && w.plan.streak > 0 {
 		w.s.files.deepen(h.Node)
 	}
 	*view[outHeader](w.hdr) = outHeader{Len: uint32(outHeaderSize + n), Unique: unique}
@@ -65,6 +67,7 @@ func (w *worker) read(h *inHeader, arg []byte) (int, unix.Errno) {
 	errno := w.s.writev(w.parts[:w.nparts])
 	w.unpin()
 	w.sent(unique, errno)
+	w.planAhead()
 	return 0, noReply
 }
 

@@ -254,6 +254,7 @@ type worker struct {
 	dir  squash.Inode // the directory that is listed
 	list listing
 
+	plan  readPlan
 	ahead *following // what file adds to
 	looks int        // entries that it has looked at
 
