@@ -9,7 +9,7 @@ import (
 // long files the reader keeps marks, one every listStep blocks, of the files
 // that were read last; they grow as far as a file is read.
 const (
-	listStep  = 1024
+	listStep  = 256
 	listSlots = 64 // files with marks, a power of two
 )
 
