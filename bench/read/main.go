@@ -15,6 +15,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -39,12 +40,15 @@ func main() {
 	var o options
 	flag.StringVar(&o.trees, "tree", "", "`images` with many files, separated by commas")
 	flag.StringVar(&o.bigs, "big", "", "`images` with one big file")
-	flag.IntVar(&o.runs, "runs", 0, "how often each workload is run by each peer; 0: 4, or 1 with -quick")
+	flag.IntVar(&o.runs, "runs", 0, "how often each workload is run by each peer; 0: 4 to 12 times, or once with -quick")
 	flag.StringVar(&o.peers, "peers", "ours,kernel,squashfuse_ll", "comma separated; the first is what the others are compared with")
 	flag.StringVar(&o.only, "only", "", "run workloads with this in their name")
 	flag.StringVar(&o.profile, "profile", "", "directory for processor profiles of our server")
 	measure.Main("read", o.run)
 }
+
+// fewest is how often the longest workloads are run.
+const fewest = 4
 
 type options struct {
 	trees, bigs, peers, only, profile string
@@ -52,9 +56,6 @@ type options struct {
 }
 
 func (o *options) run(r *measure.Run) error {
-	if o.runs == 0 {
-		o.runs = r.Times(4, 1)
-	}
 	var ps []peer
 	for name := range strings.SplitSeq(o.peers, ",") {
 		p, err := newPeer(r, name, o.profile)
@@ -94,7 +95,7 @@ func (o *options) workloads(r *measure.Run, image string, works []work, ps []pee
 		if !strings.Contains(w.name, o.only) {
 			continue
 		}
-		for range r.Rounds(o.runs) {
+		for range r.Rounds(cmp.Or(o.runs, r.Times(fewest*w.times, 1))) {
 			for _, p := range ps {
 				if err := run(r, image, compressor, w, p); err != nil {
 					return fmt.Errorf("%s, %s: %w", w.name, p.name(), err)

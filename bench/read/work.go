@@ -15,20 +15,21 @@ import (
 // returns the bytes that were read of files, where that is what it is about.
 type work struct {
 	name   string
+	times  int // it is run so many times as often as the longest ones
 	phases []string
 	run    func(ctx context.Context, root string) (bytes int64, err error)
 }
 
 var treeWorks = []work{
-	{"walk", []string{"walk with stat, first touch", "walk with stat, again"}, func(_ context.Context, root string) (int64, error) { return 0, walk(root, true, nil) }},
-	{"names", []string{"names only, first touch", "names only, again"}, func(_ context.Context, root string) (int64, error) { return 0, walk(root, false, nil) }},
-	{"all", []string{"all files once"}, readAll},
-	{"python", []string{"python imports"}, python},
+	{"walk", 3, []string{"walk with stat, first touch", "walk with stat, again"}, func(_ context.Context, root string) (int64, error) { return 0, walk(root, true, nil) }},
+	{"names", 3, []string{"names only, first touch", "names only, again"}, func(_ context.Context, root string) (int64, error) { return 0, walk(root, false, nil) }},
+	{"all", 1, []string{"all files once"}, readAll},
+	{"python", 2, []string{"python imports"}, python},
 }
 
 var bigWorks = []work{
-	{"big", []string{"one big file"}, readAll},
-	{"random", []string{"3000 random 4 KiB reads"}, random},
+	{"big", 2, []string{"one big file"}, readAll},
+	{"random", 2, []string{"3000 random 4 KiB reads"}, random},
 }
 
 // walk lists a tree with as little of its own work as can be: names and types
