@@ -103,18 +103,19 @@ decode(struct inflate_state *s, const uint64_t *wide, const int pairs, const uin
 		if (e & LITERALS) { /* up to three entries of up to 11 bits */
 			TAKE();
 			NEXT();
+			REFILL();
 			BEGIN();
 			if (e & LITERALS) {
 				TAKE();
 				NEXT();
+				REFILL();
 				BEGIN();
 				if (e & LITERALS) {
 					TAKE();
-					REFILL();
 					NEXT();
+					REFILL();
 					continue;
 				}
-				REFILL();
 			}
 		}
 		if (__builtin_expect(e & SPECIAL, 0)) {
@@ -155,8 +156,8 @@ decode(struct inflate_state *s, const uint64_t *wide, const int pairs, const uin
 			end = inflate_corrupt;
 			break;
 		}
-		REFILL();
 		NEXT();
+		REFILL();
 		copy_match(out, distance, length);
 		out += length;
 	}
