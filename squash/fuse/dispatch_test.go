@@ -1,6 +1,7 @@
 package fuse
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -166,7 +167,7 @@ func TestDispatch(t *testing.T) {
 // Kernels that know neither no_open nor no_opendir get an answer to OPEN.
 func TestOldKernel(t *testing.T) {
 	w := testWorker(t, smallImage(t), devNull(t))
-	if _, errno := w.init(bytesOf(&initIn{Major: 7, Minor: 27, Flags: flagAsyncRead})); errno != 0 {
+	if _, errno := w.init(bytes.Clone(bytesOf(&initIn{Major: 7, Minor: 27, Flags: flagAsyncRead}))); errno != 0 { // a clone is aligned, as requests are
 		t.Fatalf("init: %v", errno)
 	}
 	if out := view[initOut](w.out[outHeaderSize:]); out.Flags != flagAsyncRead {
@@ -176,7 +177,7 @@ func TestOldKernel(t *testing.T) {
 	if out := view[openOut](w.out[outHeaderSize:]); n != 16 || errno != 0 || out.Flags != openKeepCache|openCacheDir {
 		t.Errorf("opendir = %d, %v, %+v", n, errno, out)
 	}
-	w.init(bytesOf(&initIn{Major: 7, Minor: 12}))
+	w.init(bytes.Clone(bytesOf(&initIn{Major: 7, Minor: 12})))
 	select {
 	case <-w.s.done:
 	default:
