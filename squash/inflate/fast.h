@@ -40,8 +40,8 @@ struct inflate_state {
 /* How the loop ends: near an end of input or output, behind the end of the block, at what is no code or no match. */
 enum inflate_end { inflate_more, inflate_done, inflate_corrupt };
 
-/* Decodes the symbols of a block from where s says on, dst being the output from its start. lit and dist are the tables
- * of tables.go, wide is NULL or what coracle_widen has made of lit. One of the ends above. */
+/* Decodes the symbols of a block from where s says on, dst being the output from its start. lit and dist are what
+ * coracle_build makes, wide is NULL or what coracle_widen has made of lit. One of the ends above. */
 int coracle_inflate(struct inflate_state *s, const uint64_t *wide, const uint32_t *lit, const uint32_t *dist, const uint8_t *src, uint8_t *dst);
 
 /* Makes a table whose first level is indexed by so many bits, for n codes of the given lengths, up to 15 bits. The code must be complete,

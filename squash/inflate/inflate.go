@@ -5,8 +5,8 @@
 // nothing of a stream decoder's windows and copies is needed: matches are
 // copied inside the output. The package is written for speed: a 64-bit bit
 // buffer, two-level decoding tables, and a loop without checks as long as input
-// and output are far from their ends. That loop and the checksum are C, which
-// decodes half as fast again as what the Go compiler makes of them.
+// and output are far from their ends. That loop, the tables and the checksum are
+// C, which decodes half as fast again as what the Go compiler makes of them.
 package inflate
 
 import (
