@@ -7,7 +7,22 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"coracle/squash"
 )
+
+// aheadWorker returns a worker of a server that decodes ahead, until the test ends.
+func aheadWorker(t *testing.T, img *squash.Reader) *worker {
+	s, err := newServer(img, &Options{ReadAhead: 8})
+	must(t, err)
+	s.conn = conn{devNull(t)}
+	t.Cleanup(func() {
+		s.stop(nil)
+		s.workers.Wait()
+		must(t, s.cache.close())
+	})
+	return s.newWorker()
+}
 
 // When files have been read in the order of their directory, those that follow are decoded ahead; nothing is for whoever reads in another order.
 func TestInOrder(t *testing.T) {
@@ -24,15 +39,8 @@ func TestInOrder(t *testing.T) {
 		step int // from one file that is read to the next
 	}{{"in order", 1}, {"backwards", -1}, {"every third", 3}} {
 		t.Run(tt.name, func(t *testing.T) {
-			s, err := newServer(img, &Options{ReadAhead: 8})
-			must(t, err)
-			s.conn = conn{devNull(t)}
-			w := s.newWorker()
-			defer func() {
-				s.stop(nil)
-				s.workers.Wait()
-				must(t, s.cache.close())
-			}()
+			w := aheadWorker(t, img)
+			s := w.s
 			var nodes []uint64
 			for i := range files {
 				nodes = append(nodes, nodeNamed(t, w, fmt.Sprintf("f%02d", i)))
@@ -75,15 +83,8 @@ func TestListedInOrder(t *testing.T) {
 	img := openImage(t, mksquashfs(t, src, "-b", fmt.Sprint(blockSize), "-no-xattrs"))
 	for _, reads := range []bool{false, true} {
 		t.Run(fmt.Sprintf("read: %v", reads), func(t *testing.T) {
-			s, err := newServer(img, &Options{ReadAhead: 8})
-			must(t, err)
-			s.conn = conn{devNull(t)}
-			w := s.newWorker()
-			defer func() {
-				s.stop(nil)
-				s.workers.Wait()
-				must(t, s.cache.close())
-			}()
+			w := aheadWorker(t, img)
+			s := w.s
 			w.serve(request(opReaddirplus, rootNode, readArg(0, 32<<10)))
 			for i := range files {
 				w.serve(request(opRead, nodeNamed(t, w, fmt.Sprintf("f%02d", i)), readArg(0, 4096)))

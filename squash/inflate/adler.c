@@ -65,7 +65,7 @@ uint32_t coracle_adler32(const uint8_t *p, uint64_t n)
 		n -= run;
 #if defined(__x86_64__)
 		uint32_t whole = run & ~31u;
-		if (cpu() & CPU_AVX2)
+		if (coracle_cpu() & CPU_AVX2)
 			words32(p, whole, &a, &b);
 		else
 			words(p, whole, &a, &b);

@@ -187,7 +187,7 @@ pairs_bmi2(struct inflate_state *s, const uint64_t *wide, const uint32_t *lit, c
 int coracle_inflate(struct inflate_state *s, const uint64_t *wide, const uint32_t *lit, const uint32_t *dist, const uint8_t *src, uint8_t *dst)
 {
 #if defined(__x86_64__)
-	if (cpu() & CPU_BMI2)
+	if (coracle_cpu() & CPU_BMI2)
 		return wide ? pairs_bmi2(s, wide, lit, dist, src, dst) : decode_bmi2(s, wide, lit, dist, src, dst);
 #endif
 	return wide ? decode(s, wide, 1, lit, dist, src, dst) : decode(s, wide, 0, lit, dist, src, dst);

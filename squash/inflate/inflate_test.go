@@ -80,6 +80,16 @@ func TestZlib(t *testing.T) {
 	t.Run("any input", testZlib)
 }
 
+// What processors without BMI2 and AVX2 run, both loops and the checksum.
+func TestPlainProcessor(t *testing.T) {
+	assumeCPU(1)
+	defer assumeCPU(0)
+	t.Run("large inputs", testZlib)
+	t.Run("checksum", TestAdler32)
+	alwaysPairs(t)
+	t.Run("any input", testZlib)
+}
+
 func testZlib(t *testing.T) {
 	var d Decoder
 	for name, want := range corpus() {
@@ -130,6 +140,10 @@ func TestAdler32(t *testing.T) {
 		if got, want := adler32(p[:n]), stdadler.Checksum(p[:n]); got != want {
 			t.Fatalf("adler32(%d bytes) = %#x, want %#x", n, got, want)
 		}
+	}
+	p = bytes.Repeat(p, 4) // more than can be summed up at a time
+	if got, want := adler32(p), stdadler.Checksum(p); got != want {
+		t.Errorf("adler32(%d bytes) = %#x, want %#x", len(p), got, want)
 	}
 	p = corpus()["random"]
 	if got, want := adler32(p), stdadler.Checksum(p); got != want {
