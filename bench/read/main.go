@@ -143,7 +143,7 @@ func run(r *measure.Run, image, compressor string, w work, p peer) (err error) {
 	for _, phase := range w.phases {
 		key := report.Key{Work: phase + ", " + compressor, Unit: "s"}
 		start, cpu := time.Now(), cpuTime(p.pid())
-		bytes, err := w.run(r, root)
+		bytes, err := w.run(root)
 		if err != nil {
 			return err
 		}

@@ -1,7 +1,9 @@
 package main
 
+// #include "reader.h"
+import "C"
+
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -17,120 +19,41 @@ type work struct {
 	name   string
 	times  int // it is run so many times as often as the longest ones
 	phases []string
-	run    func(ctx context.Context, root string) (bytes int64, err error)
+	run    func(root string) (bytes int64, err error)
 }
 
 var treeWorks = []work{
-	{"walk", 3, []string{"walk with stat, first touch", "walk with stat, again"}, func(_ context.Context, root string) (int64, error) { return 0, walk(root, true, nil) }},
-	{"names", 3, []string{"names only, first touch", "names only, again"}, func(_ context.Context, root string) (int64, error) { return 0, walk(root, false, nil) }},
-	{"all", 1, []string{"all files once"}, readAll},
+	{"walk", 3, []string{"walk with stat, first touch", "walk with stat, again"}, walkWith(true, false)},
+	{"names", 3, []string{"names only, first touch", "names only, again"}, walkWith(false, false)},
+	{"all", 1, []string{"all files once"}, walkWith(false, true)},
 	{"python", 2, []string{"python imports"}, python},
 }
 
 var bigWorks = []work{
-	{"big", 2, []string{"one big file"}, readAll},
+	{"big", 2, []string{"one big file"}, walkWith(false, true)},
 	{"random", 2, []string{"3000 random 4 KiB reads"}, random},
 }
 
-// walk lists a tree with as little of its own work as can be: names and types
-// from getdents, and fstatat for each entry if stat is set. file is called
-// with the directory's descriptor for each regular file.
-func walk(root string, stat bool, file func(dir int, name string) error) error {
-	fd, err := unix.Open(root, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+// walk lists a tree with as little of its own work as can be.
+func walk(root string, stat, data bool) (bytes int64, err error) {
+	fd, err := unix.Open(root, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	return walkDir(fd, stat, file)
+	n := C.bench_walk(C.int(fd), C.bool(stat), C.bool(data))
+	if n < 0 {
+		return 0, fmt.Errorf("%s: %w", C.GoString(&C.bench_failed[0]), unix.Errno(-n))
+	}
+	return int64(n), nil
 }
 
-func walkDir(fd int, stat bool, file func(dir int, name string) error) error {
-	defer unix.Close(fd)
-	buf := make([]byte, 32<<10)
-	var st unix.Stat_t
-	var dirs []string
-	for {
-		n, err := unix.Getdents(fd, buf)
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			break
-		}
-		for _, e := range parseDirents(buf[:n]) {
-			if stat {
-				if err := unix.Fstatat(fd, e.name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-					return err
-				}
-			}
-			switch {
-			case e.typ == unix.DT_DIR:
-				dirs = append(dirs, e.name)
-			case e.typ == unix.DT_REG && file != nil:
-				if err := file(fd, e.name); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	for _, d := range dirs {
-		sub, err := unix.Openat(fd, d, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
-		if err != nil {
-			return err
-		}
-		if err := walkDir(sub, stat, file); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-type direntry struct {
-	name string
-	typ  byte
-}
-
-// parseDirents takes linux_dirent64 records apart, without "." and "..".
-func parseDirents(b []byte) []direntry {
-	var out []direntry
-	for len(b) >= 19 {
-		n := int(b[16]) | int(b[17])<<8
-		name := unix.ByteSliceToString(b[19:n])
-		if name != "." && name != ".." {
-			out = append(out, direntry{name, b[18]})
-		}
-		b = b[n:]
-	}
-	return out
-}
-
-// readAll reads every regular file in pieces of 128 KiB.
-func readAll(ctx context.Context, root string) (bytes int64, err error) {
-	buf := make([]byte, 128<<10)
-	err = walk(root, false, func(dir int, name string) error {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_NOFOLLOW, 0)
-		if err != nil {
-			return err
-		}
-		defer unix.Close(fd)
-		for {
-			n, err := unix.Read(fd, buf)
-			if err != nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
-			if n == 0 {
-				return nil
-			}
-			bytes += int64(n)
-		}
-	})
-	return bytes, err
+// walkWith is a walk as a workload.
+func walkWith(stat, data bool) func(string) (int64, error) {
+	return func(root string) (int64, error) { return walk(root, stat, data) }
 }
 
 // python imports three big packages with the image's own interpreter.
-func python(_ context.Context, root string) (int64, error) {
+func python(root string) (int64, error) {
 	pythons, _ := filepath.Glob(filepath.Join(root, "usr/bin/python3.[0-9]*[0-9]"))
 	if len(pythons) == 0 {
 		return 0, fmt.Errorf("the image has no usr/bin/python3.*")
@@ -148,7 +71,7 @@ func python(_ context.Context, root string) (int64, error) {
 }
 
 // random reads 4 KiB at 3000 places of the first file, the same for every peer.
-func random(_ context.Context, root string) (int64, error) {
+func random(root string) (int64, error) {
 	all, err := filepath.Glob(filepath.Join(root, "*"))
 	if err != nil || len(all) == 0 {
 		return 0, fmt.Errorf("the image has no file in its root: %w", err)
@@ -163,11 +86,12 @@ func random(_ context.Context, root string) (int64, error) {
 		return 0, err
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
-	buf := make([]byte, 4096)
-	for range 3000 {
-		if _, err := f.ReadAt(buf, rng.Int64N(st.Size()>>12)<<12); err != nil {
-			return 0, err
-		}
+	var places [3000]C.int64_t
+	for i := range places {
+		places[i] = C.int64_t(rng.Int64N(st.Size()>>12) << 12)
+	}
+	if n := C.bench_read_at(C.int(f.Fd()), &places[0], C.int(len(places))); n < 0 {
+		return 0, fmt.Errorf("%s: %w", all[0], unix.Errno(-n))
 	}
 	return 0, nil
 }
