@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"io"
 	"sync/atomic"
+	"time"
 )
 
 // Options of [Open]. The zero value works.
@@ -41,6 +42,7 @@ type Reader struct {
 	exports   lookupTable
 	xattrs    xattrTable
 	lists     listCache
+	pace      pace
 }
 
 // Open checks the superblock of the image in the first size bytes of src.
@@ -89,7 +91,10 @@ func (r *Reader) readAt(p []byte, off int64) error {
 	if off < 0 || off > r.end || int64(len(p)) > r.end-off {
 		return corrupt("%d bytes at %d, image ends at %d", len(p), off, r.end)
 	}
-	return readFull(r.src, p, off)
+	start := time.Now()
+	err := readFull(r.src, p, off)
+	r.pace.note(len(p), time.Since(start))
+	return err
 }
 
 // readFull fills p. A source that ends early has been truncated.

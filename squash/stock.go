@@ -12,8 +12,8 @@ type stock[T any] struct {
 	kept []T
 }
 
-// fewKept are kept on any machine.
-const fewKept = 4
+// fewKept are kept on any machine: an image that answers slowly is read by as many at a time.
+const fewKept = 16
 
 // take returns something that was given back; false: there is nothing.
 func (s *stock[T]) take() (x T, ok bool) {

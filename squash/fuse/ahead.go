@@ -1,6 +1,7 @@
 package fuse
 
 import (
+	"fmt"
 	"math"
 	"sync"
 )
@@ -67,7 +68,7 @@ func (q *sequences) surely(node uint64) (streak, depth int) {
 }
 
 // maxDepth is the most blocks that are decoded ahead of one reader, however many
-// processors there are.
+// processors there are, and however slowly the image answers.
 const maxDepth = 16
 
 // deepen is told that a reader in sequence had to wait for a block.
@@ -90,8 +91,14 @@ func aheadFor(procs int) int {
 }
 
 // decodersFor returns how many of them are decoded at a time: the processors but two, for the reader and a worker, and never
-// so few that one block in the making holds the others up.
-func decodersFor(procs, ahead int) int { return min(ahead, max(3, procs-2)) }
+// so few that one block in the making holds the others up. With two processors it is one, because the worker decodes, too.
+func decodersFor(procs, ahead int) int {
+	few := 3
+	if procs == 2 {
+		few = 1
+	}
+	return min(ahead, max(few, procs-2))
+}
 
 // A readPlan is what is known of the READ that a worker answers, for what is decoded ahead of it.
 type readPlan struct {
@@ -115,6 +122,11 @@ func (w *worker) planAhead() {
 	if s.opt.ReadAhead == 0 {
 		return
 	}
+	defer func() {
+		if e := recover(); e != nil { // somebody may wait for the block that this worker is about to decode
+			s.log.add(p.node, 0, fmt.Errorf("panic: %v", e))
+		}
+	}()
 	var dir *following
 	var before, count int
 	if p.off == 0 {
@@ -125,7 +137,7 @@ func (w *worker) planAhead() {
 		streak, depth = s.files.surely(p.node)
 	}
 	p.streak = streak
-	depth = min(depth, s.opt.ReadAhead)
+	depth = min(depth, s.mostAhead())
 	first := p.off >> s.blockLog
 	last := (p.off + int64(p.n) - 1) >> s.blockLog
 	for i := first + 1; i <= last+int64(depth); i++ {
@@ -181,12 +193,33 @@ func (s *server) enqueue(e *slot) {
 // moreDecoders starts another goroutine that reads ahead, as long as there are fewer than are wanted: whoever launches a small program
 // needs none.
 func (s *server) moreDecoders() {
-	if s.decoding.Load() < s.decoders && s.decoding.Add(1) <= s.decoders {
+	if most := s.mostDecoders(); s.decoding.Load() < most {
+		if s.decoding.Add(1) > most {
+			s.decoding.Add(-1)
+			return
+		}
 		s.workers.Go(s.readAhead)
 	}
 }
 
-// readAhead decodes what planAhead asks for.
+// mostAhead is how many blocks are decoded ahead: what keeps the processors busy, or as many as possible while the image is waited for more
+// than anything else.
+func (s *server) mostAhead() int {
+	if s.img.Slow() {
+		return s.slowAhead
+	}
+	return s.opt.ReadAhead
+}
+
+// mostDecoders is how many goroutines do so: as many as processors can use, or one for each block.
+func (s *server) mostDecoders() int32 {
+	if s.img.Slow() {
+		return int32(s.slowAhead)
+	}
+	return s.decoders
+}
+
+// readAhead decodes what planAhead asks for, until there are more to do so than are wanted.
 func (s *server) readAhead() {
 	for {
 		select {
@@ -194,6 +227,12 @@ func (s *server) readAhead() {
 			s.cache.load(e)
 		case <-s.done:
 			return
+		}
+		if s.decoding.Load() > s.mostDecoders() {
+			if s.decoding.Add(-1) >= s.mostDecoders() {
+				return
+			}
+			s.decoding.Add(1)
 		}
 	}
 }

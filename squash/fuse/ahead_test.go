@@ -1,9 +1,11 @@
 package fuse
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -53,7 +55,7 @@ func TestSequences(t *testing.T) {
 // never fewer than 16 slots behind one.
 func TestProcessors(t *testing.T) {
 	for _, tt := range []struct{ procs, ahead, decoders, shards int }{
-		{1, 0, 0, 4}, {2, 8, 3, 4}, {3, 8, 3, 4}, {8, 8, 6, 4}, {12, 10, 10, 6}, {32, 16, 16, 16}, {128, 16, 16, 16},
+		{1, 0, 0, 4}, {2, 8, 1, 4}, {3, 8, 3, 4}, {8, 8, 6, 4}, {12, 10, 10, 6}, {32, 16, 16, 16}, {128, 16, 16, 16},
 	} {
 		ahead, shards := aheadFor(tt.procs), shardsFor(256, tt.procs)
 		if decoders := decodersFor(tt.procs, ahead); ahead != tt.ahead || decoders != tt.decoders || shards != tt.shards {
@@ -95,4 +97,28 @@ func TestReadAhead(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	t.Error("after ten blocks in sequence the eleventh is not being decoded")
+}
+
+// What goes wrong in a plan keeps nobody from the block that is read.
+func TestPlanPanics(t *testing.T) {
+	img := smallImage(t)
+	var log []string
+	s, err := newServer(img, &Options{ReadAhead: 4, Log: func(line string) { log = append(log, line) }})
+	must(t, err)
+	defer s.cache.close()
+	ours, kernels := packets(t)
+	s.conn = conn{ours}
+	s.decoders = 0
+	close(s.ahead)
+	w := s.newWorker()
+	file := nodeNamed(t, w, "file")
+	for i := range uint64(3) {
+		w.serve(request(opRead, file, readArg(i*4096, 4096)))
+		if b := replies(t, kernels, 1)[7]; !bytes.Equal(b, pattern(3*4096+100, 1)[i*4096:(i+1)*4096]) {
+			t.Errorf("block %d is answered with %d bytes, or with others than it has", i, len(b))
+		}
+	}
+	if len(log) != 1 || !strings.Contains(log[0], "panic") {
+		t.Errorf("log = %q, want one line about the panic", log)
+	}
 }

@@ -31,6 +31,7 @@ type cache struct {
 	made   atomic.Int32 // how many there are: a server that is asked for one program needs few
 	shards []shard
 	decode func(b squash.Block, dst []byte) (int, error)
+	answer func(r late, data []byte, err error) // for those who have left it to the decoder
 }
 
 type shard struct {
@@ -64,6 +65,8 @@ type slot struct {
 	served     int // bytes handed out, about
 	err        error
 	ready      sync.Cond
+	late       [mostLate]late // the first nlate are answered by who decodes the block; each has pinned it
+	nlate      int
 }
 
 // hugePage is the size of a huge page, in bytes.
@@ -133,9 +136,18 @@ func (c *cache) shardOf(b squash.Block) *shard {
 // get returns block b, pinned: data stays valid until put. Before it waits for
 // a decoder, its own or another goroutine's, it calls wait once.
 func (c *cache) get(b squash.Block, wait func()) (e *slot, data []byte, err error) {
+	return c.getOrLeave(b, wait, late{})
+}
+
+// getOrLeave does not wait if r, which has a length then, can be left to somebody who is decoding b: the error is errLeft.
+func (c *cache) getOrLeave(b squash.Block, wait func(), r late) (e *slot, data []byte, err error) {
 	s := c.shardOf(b)
 	s.mu.Lock()
 	e, ok := s.index[b]
+	if ok && r.n > 0 && e.leave(r) {
+		s.mu.Unlock()
+		return nil, nil, errLeft
+	}
 	if ok && e.state == slotQueued {
 		e.pin()
 		e.state = slotLoading
@@ -256,7 +268,7 @@ func (c *cache) fresh(s *shard) *slot {
 	return e
 }
 
-// fill decodes b into the claimed slot and wakes those who wait for it.
+// fill decodes b into the claimed slot, wakes those who wait for it and answers those who do not.
 func (c *cache) fill(e *slot, b squash.Block) ([]byte, error) {
 	buf, state := e.buf, slotReady
 	if buf == nil {
@@ -271,8 +283,14 @@ func (c *cache) fill(e *slot, b squash.Block) ([]byte, error) {
 	if err != nil {
 		delete(e.shard.index, e.key) // the next reader tries again
 	}
+	left, nleft := e.late, e.nlate
+	e.nlate = 0
 	e.shard.mu.Unlock()
 	e.ready.Broadcast()
+	for _, r := range left[:nleft] {
+		c.answer(r, buf[:n], err)
+		c.put(e, r.n)
+	}
 	return buf[:n], err
 }
 

@@ -12,20 +12,52 @@ import (
 // blocks wakes a thread up, on another processor, that finds nothing to do; and the next request goes there. So the leader
 // keeps it while it waits for a block if the last ones kept nobody else waiting.
 
-// lonely is how many blocks in a row somebody waited for alone before the leader keeps the leadership.
+// lonely is how many blocks in a row somebody waited for alone, or how many READs of one file came in a row, before the leader keeps the
+// leadership.
 const lonely = 16
 
 // tooLong is how long, about, others wait at most for a leader that keeps the leadership while the image's file system does
 // not answer.
 const tooLong = 10 * time.Millisecond
 
-// A lone says whether requests come one at a time.
+// So it does on a machine of two processors when all requests are READs of one file, in sequence: while it decodes a block that is
+// wanted, whoever decodes ahead does the next ones and answers for them ([late]), and both processors have enough to do.
+
+// A lone says whether requests come one at a time, or from one reader.
 type lone struct {
 	alone    atomic.Int32  // waits in a row that kept nobody else waiting
 	asked    atomic.Uint64 // requests that were read
 	keeps    atomic.Uint64 // how often a leader has kept the leadership while it waited
 	kept     atomic.Uint64 // the number of such a wait while it lasts: whoever makes it 0 has the leadership
 	watching atomic.Bool
+
+	node uint64 // of the last request, if that was a READ; these are the leader's
+	same int    // how many such requests have come in a row
+}
+
+// note takes a request before the leader answers it.
+func (l *lone) note(op uint32, node uint64) {
+	switch {
+	case op != opRead:
+		l.node, l.same = 0, 0
+	case node != l.node:
+		l.node, l.same = node, 1
+	default:
+		l.same++
+	}
+}
+
+// keep tells whether this worker, which leads, keeps the leadership while it waits for a block.
+func (w *worker) keep() bool {
+	s := w.s
+	if s.lone.alone.Load() >= lonely {
+		return true
+	}
+	if s.spare || s.lone.same < lonely || s.img.Slow() {
+		return false
+	}
+	w.planAhead() // says whether that file is read in sequence
+	return w.plan.streak >= longStreak
 }
 
 // yield is called before this worker waits for a block: it hands the leadership on, if it has it, unless it is asked for
@@ -37,7 +69,7 @@ func (w *worker) yield() {
 	if !w.leader || w.kept != 0 {
 		return
 	}
-	if s.lone.alone.Load() < lonely {
+	if !w.keep() {
 		w.handed, w.asked = true, s.lone.asked.Load()
 		w.pass()
 		return

@@ -35,6 +35,9 @@ func (w *worker) serve(req []byte) {
 			w.reply(unique, 0, unix.EIO)
 		}
 	}()
+	if w.leader {
+		w.s.lone.note(h.Opcode, node)
+	}
 	n, errno := w.dispatch(h, req[inHeaderSize:])
 	if errno != noReply {
 		w.reply(unique, n, errno)
@@ -94,20 +97,19 @@ func (w *worker) reply(unique uint64, n int, errno unix.Errno) {
 	}
 	b := w.out[:outHeaderSize+n]
 	*view[outHeader](b) = outHeader{Len: uint32(len(b)), Error: -int32(errno), Unique: unique}
-	w.sent(unique, w.s.write(b))
+	w.s.sent(unique, w.s.write(b))
 }
 
 // sent looks at the outcome of a reply. A request that went away (its process
 // was killed, the file system unmounted) is nobody's trouble. What the kernel
 // will not take must still be answered, or its process waits for ever.
-func (w *worker) sent(unique uint64, errno unix.Errno) {
+func (s *server) sent(unique uint64, errno unix.Errno) {
 	switch errno {
 	case 0, unix.ENOENT, unix.ENODEV, unix.EPERM, unix.ECONNABORTED:
 		return
 	}
-	w.s.log.add(0, 0, fmt.Errorf("reply: %w", errno))
-	*view[outHeader](w.hdr) = outHeader{Len: outHeaderSize, Error: -int32(unix.EIO), Unique: unique}
-	w.s.write(w.hdr)
+	s.log.add(0, 0, fmt.Errorf("reply: %w", errno))
+	s.write(bytesOf(&outHeader{Len: outHeaderSize, Error: -int32(unix.EIO), Unique: unique}))
 }
 
 // body returns the reply's body as a T, zeroed.

@@ -50,13 +50,17 @@ func (w *worker) read(h *inHeader, arg []byte) (int, unix.Errno) {
 		return w.readCopy(h.Node, off, n)
 	}
 	w.nparts, w.npins = 1, 0
-	if err := w.gather(off, n); err != nil {
+	if err := w.gather(unique, off, n); err != nil {
 		w.planAhead()
+		if err == errLeft {
+			w.hadToWait(h.Node)
+			return 0, noReply
+		}
 		w.unpin()
 		return w.fail(h.Node, err)
 	}
-	if w.waited && w.plan.streak > 0 {
-		w.s.files.deepen(h.Node)
+	if w.waited {
+		w.hadToWait(h.Node)
 	}
 	*view[outHeader](w.hdr) = outHeader{Len: uint32(outHeaderSize + n), Unique: unique}
 	w.parts[0] = iovec(w.hdr)
@@ -66,9 +70,16 @@ func (w *worker) read(h *inHeader, arg []byte) (int, unix.Errno) {
 	}
 	errno := w.s.writev(w.parts[:w.nparts])
 	w.unpin()
-	w.sent(unique, errno)
+	w.s.sent(unique, errno)
 	w.planAhead()
 	return 0, noReply
+}
+
+// hadToWait is told that what w.plan is about was not decoded when it was asked for.
+func (w *worker) hadToWait(node uint64) {
+	if w.plan.streak > 0 {
+		w.s.files.deepen(node)
+	}
 }
 
 // spans returns how many blocks n bytes from off touch.
@@ -77,14 +88,18 @@ func (s *server) spans(off int64, n int) int {
 }
 
 // gather pins the blocks with n bytes of w.ino from off and lists their pieces
-// as parts of the reply.
-func (w *worker) gather(off int64, n int) error {
-	for n > 0 {
+// as parts of the reply. If all are in one block that somebody decodes, it leaves the request to him: the error is errLeft.
+func (w *worker) gather(unique uint64, off int64, n int) error {
+	for whole := n; n > 0; {
 		b, skip, k, err := w.locate(off, n)
 		if err != nil {
 			return err
 		}
-		data, err := w.piece(b, skip, k)
+		var r late
+		if k == whole {
+			r = late{unique, w.plan.node, w.ino.Number, skip, k}
+		}
+		data, err := w.piece(b, skip, k, r)
 		if err != nil {
 			return err
 		}
@@ -96,12 +111,12 @@ func (w *worker) gather(off int64, n int) error {
 	return nil
 }
 
-// piece returns k bytes from skip of a block; the block stays pinned.
-func (w *worker) piece(b squash.Block, skip, k int) ([]byte, error) {
+// piece returns k bytes from skip of a block; the block stays pinned. They are all that r is about, if it has a length.
+func (w *worker) piece(b squash.Block, skip, k int, r late) ([]byte, error) {
 	if b.Sparse {
 		return w.s.zeros[:k], nil
 	}
-	e, data, err := w.s.cache.get(b, w.handOn)
+	e, data, err := w.s.cache.getOrLeave(b, w.handOn, r)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +143,7 @@ func (w *worker) readCopy(node uint64, off int64, n int) (int, unix.Errno) {
 		if err != nil {
 			return w.fail(node, err)
 		}
-		data, err := w.piece(b, skip, k)
+		data, err := w.piece(b, skip, k, late{})
 		if err == nil {
 			copy(w.out[outHeaderSize+at:], data)
 		}

@@ -44,7 +44,8 @@ type Options struct {
 	// 0: twice GOMAXPROCS, at least 8.
 	Workers int
 
-	// ReadAhead is the most blocks that are decoded ahead of a sequential reader.
+	// ReadAhead is the most blocks that are decoded ahead of a sequential reader; it may be 16 while the image's
+	// file system makes its readers wait.
 	// 0: 8, or as many as there are processors beyond two if that is more, at most 16;
 	// none with one processor. Negative: none.
 	ReadAhead int
@@ -95,8 +96,9 @@ type server struct {
 	log   corruptLog
 	ahead chan *slot // to the read-ahead goroutines
 
-	decoders int32        // how many of those there may be
-	decoding atomic.Int32 // how many have been started, or more
+	slowAhead int          // the most blocks that are decoded ahead while the image answers slowly
+	decoders  int32        // how many of those goroutines there may be while it answers at once
+	decoding  atomic.Int32 // how many there are, or one or two more for a moment
 
 	spare     bool // there are processors beyond those of one reader and one worker
 	blockSize int
@@ -220,12 +222,16 @@ func newServer(img *squash.Reader, o *Options) (*server, error) {
 		return nil, err
 	}
 	s.cache = c
+	c.answer = s.answer
 	s.opt.ReadAhead = min(s.opt.ReadAhead, c.slots/4) // several readers have room
+	if s.opt.ReadAhead > 0 {
+		s.slowAhead = max(s.opt.ReadAhead, min(maxDepth, c.slots/4))
+	}
 	s.spare = procs > 2
 	s.zeros = make([]byte, s.blockSize)
 	s.log.out = s.opt.Log
 	s.names.enough.Store(fewLists)
-	s.ahead = make(chan *slot, 2*s.opt.ReadAhead)
+	s.ahead = make(chan *slot, 2*s.slowAhead)
 	s.decoders = int32(decodersFor(procs, s.opt.ReadAhead))
 	return s, nil
 }
