@@ -156,6 +156,12 @@ func TestSlowImage(t *testing.T) {
 	if s.mostAhead() != maxDepth || s.mostDecoders() != maxDepth {
 		t.Errorf("%d blocks ahead, decoded by %d, of an image that is slow, want %d by as many", s.mostAhead(), s.mostDecoders(), maxDepth)
 	}
+	s.decoding.Store(maxDepth) // as if there were as many
+	if !s.warmBlock(blockOf(t, image, "f2", 1)) || len(s.ahead) != 1 {
+		t.Errorf("%d blocks of a program are left to those who decode ahead, want 1", len(s.ahead))
+	}
+	s.cache.drop(<-s.ahead)
+	s.decoding.Store(0)
 	for range 2 * maxDepth {
 		s.moreDecoders()
 	}

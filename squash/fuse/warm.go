@@ -75,7 +75,7 @@ func (s *server) warm(ino *squash.Inode, i int64) bool {
 	return err == nil && s.warmBlock(b)
 }
 
-// warmBlock decodes a block, or has it decoded where there are processors to spare; false: the server has ended.
+// warmBlock decodes a block, or has it decoded where there are processors to spare or an image to be waited for; false: the server has ended.
 func (s *server) warmBlock(b squash.Block) bool {
 	if b.Sparse {
 		return true
@@ -84,7 +84,7 @@ func (s *server) warmBlock(b squash.Block) bool {
 	if e == nil {
 		return true
 	}
-	if s.opt.ReadAhead > 0 && s.spare {
+	if s.opt.ReadAhead > 0 && (s.spare || s.img.Slow()) {
 		s.moreDecoders()
 		select {
 		case s.ahead <- e:
