@@ -158,7 +158,7 @@ func TestSlowImage(t *testing.T) {
 	}
 	s.decoding.Store(maxDepth) // as if there were as many
 	if !s.warmBlock(blockOf(t, image, "f2", 1)) || len(s.ahead) != 1 {
-		t.Errorf("%d blocks of a program are left to those who decode ahead, want 1", len(s.ahead))
+		t.Fatalf("%d blocks of a program are left to those who decode ahead, want 1", len(s.ahead))
 	}
 	s.cache.drop(<-s.ahead)
 	s.decoding.Store(0)
