@@ -162,8 +162,8 @@ func (w *worker) reserve(at int64) bool {
 	if err != nil {
 		return false
 	}
-	if b.Sparse || b.Stored {
-		return true
+	if b.Sparse || b.Stored && !w.s.img.Slow() {
+		return true // there is nothing to decode, nor to be waited for
 	}
 	if e := w.s.cache.reserve(b); e != nil {
 		w.s.enqueue(e)

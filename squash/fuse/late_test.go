@@ -2,7 +2,10 @@ package fuse
 
 import (
 	"bytes"
+	"crypto/rand"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -130,7 +133,13 @@ func (s *slowSource) ReadAt(p []byte, off int64) (int, error) {
 
 // While the image makes its readers wait, more is decoded ahead, by more goroutines; they end when it does no longer.
 func TestSlowImage(t *testing.T) {
-	_, image := damageTree(t)
+	dir, _ := damageTree(t)
+	random := make([]byte, 2*4096)
+	_, err := rand.Read(random)
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(dir, "random"), random, 0o644))
+	image, err := os.ReadFile(mksquashfs(t, dir, "-comp", "gzip", "-b", "4096"))
+	must(t, err)
 	src := &slowSource{r: bytes.NewReader(image)}
 	img := openReader(t, src, int64(len(image)))
 	s, err := newServer(img, &Options{ReadAhead: 2})
@@ -141,6 +150,14 @@ func TestSlowImage(t *testing.T) {
 	s.decoders = 1
 	if s.mostAhead() != 2 || s.mostDecoders() != 1 {
 		t.Errorf("%d blocks ahead, decoded by %d, want 2 by 1", s.mostAhead(), s.mostDecoders())
+	}
+	if b := blockOf(t, image, "random", 1); !b.Stored {
+		t.Fatal("the test needs a block that is not compressed")
+	}
+	w := s.newWorker()
+	must(t, w.inode(nodeNamed(t, w, "random")))
+	if w.reserve(4096); len(s.ahead) != 0 {
+		t.Error("a block that is not compressed is read ahead of an image that is not slow")
 	}
 	dst := make([]byte, 4096+squash.Slack)
 	pace := func(wait time.Duration) {
@@ -159,6 +176,10 @@ func TestSlowImage(t *testing.T) {
 	s.decoding.Store(maxDepth) // as if there were as many
 	if !s.warmBlock(blockOf(t, image, "f2", 1)) || len(s.ahead) != 1 {
 		t.Fatalf("%d blocks of a program are left to those who decode ahead, want 1", len(s.ahead))
+	}
+	s.cache.drop(<-s.ahead)
+	if w.reserve(4096); len(s.ahead) != 1 {
+		t.Fatal("a block that is not compressed is not read ahead of a slow image")
 	}
 	s.cache.drop(<-s.ahead)
 	s.decoding.Store(0)
